@@ -249,3 +249,20 @@ impl FromStr for Timeframe {
         found.ok_or_else(|| UnknownTimeframe(text.to_owned()))
     }
 }
+
+/// Where market updates come from, in the order of their times: a tape, or a vector in a test.
+pub trait Feed {
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// The next update, or `None` at the end.
+    fn next_update(&mut self) -> Result<Option<MarketUpdate>, Self::Error>;
+}
+
+/// A feed from memory.
+impl Feed for std::vec::IntoIter<MarketUpdate> {
+    type Error = std::convert::Infallible;
+
+    fn next_update(&mut self) -> Result<Option<MarketUpdate>, Self::Error> {
+        Ok(self.next())
+    }
+}

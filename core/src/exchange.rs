@@ -1,0 +1,174 @@
+//! The whole language between the engine and the world: an [`Input`] comes in, [`Request`]s go out.
+//!
+//! The same words serve the simulated exchange, which speaks them directly, and the Binance session, which translates them
+//! to and from bytes. Nothing here says how long anything takes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::OperatorCommand;
+use crate::id::{Asset, ClientOrderId, RequestId};
+use crate::market::{MarketUpdate, SymbolId};
+use crate::order::{OrderSpec, PositionSide, Side};
+use crate::units::{Money, Price, Qty, Rate, Timestamp};
+
+/// Everything that can reach the engine.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    Market(MarketUpdate),
+    Exchange(ExchangeUpdate),
+    Operator(OperatorCommand),
+    /// The time for which the engine asked with `wake_at` has come.
+    Wake,
+    /// There are no more inputs: the tape has ended, or the process is asked to stop.
+    End,
+}
+
+/// What the engine asks of the exchange. Each is one call of its API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// A regular order, or a conditional one when the type says so (the world chooses the endpoint).
+    PlaceOrder { client_order_id: ClientOrderId, spec: OrderSpec },
+    /// Changes price and total quantity of a resting limit order. It loses its place in the queue.
+    ModifyOrder { client_order_id: ClientOrderId, symbol: SymbolId, side: Side, qty: Qty, price: Price },
+    CancelOrder { client_order_id: ClientOrderId, symbol: SymbolId, conditional: bool },
+    /// What became of an order whose answer was lost.
+    QueryOrder { client_order_id: ClientOrderId, symbol: SymbolId, conditional: bool },
+    SetLeverage { symbol: SymbolId, leverage: u32 },
+    SetMarginType { symbol: SymbolId, isolated: bool },
+    SetHedgeMode { hedge: bool },
+}
+
+/// A request on its way out, with the number that its answer will carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outgoing {
+    pub id: RequestId,
+    pub request: Request,
+}
+
+/// What the exchange says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ExchangeUpdate {
+    /// The answer to one request.
+    Answer { id: RequestId, outcome: Outcome },
+    /// Something happened to an order (ORDER_TRADE_UPDATE, ALGO_UPDATE).
+    Order(OrderUpdate),
+    /// Funding was paid (negative) or received.
+    Funding(FundingPayment),
+    /// The isolated margin of a position is now `wallet` (ACCOUNT_UPDATE `iw`): absolute, so that hearing it twice changes nothing.
+    IsolatedMargin { symbol: SymbolId, position_side: PositionSide, wallet: Money },
+    /// Money came to the account or left it. `id` makes it one fact however often it is heard.
+    Transfer { id: u64, asset: Asset, amount: Money, reason: TransferReason },
+    /// The account, or an isolated position, is below its maintenance margin: the exchange has begun to close it.
+    Liquidation { symbol: Option<SymbolId>, mark: Price, margin_balance: Money, maintenance: Money },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TransferReason {
+    Deposit,
+    Withdraw,
+    /// The insurance fund made up for a negative balance after a liquidation.
+    InsuranceClear,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The order is at the exchange under this id.
+    Placed { order_id: u64 },
+    /// The modify, cancel or setting took effect. What became of the order follows as an [`OrderUpdate`].
+    Done,
+    /// The exchange said no. Definitely not executed.
+    Rejected(ExchangeError),
+    /// Nobody knows: a time-out, a lost connection, "Unknown error". Only a query decides.
+    Unknown { reason: String },
+    /// The answer to a query: what the order is now, or that it is not there.
+    Found { order_id: u64, filled: Qty, open: bool },
+    NotFound,
+}
+
+/// A refusal of the exchange with its own code (`binance-usdm.md` section 6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("exchange code {code}: {message}")]
+pub struct ExchangeError {
+    pub code: i32,
+    pub message: std::borrow::Cow<'static, str>,
+}
+
+/// Something that happened to one order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderUpdate {
+    /// When it happened at the exchange.
+    pub at: Timestamp,
+    pub client_order_id: ClientOrderId,
+    pub order_id: u64,
+    pub symbol: SymbolId,
+    pub side: Side,
+    pub position_side: PositionSide,
+    pub execution: Execution,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Execution {
+    /// The exchange has the order (also pushed before the fills of a market order).
+    New,
+    Trade(Fill),
+    Canceled,
+    Expired(ExpiryReason),
+    Amended { qty: Qty, price: Price },
+    /// A conditional order fired; its child has this order id and carries the same client order id.
+    Triggered { child: u64 },
+    /// A conditional order fired and its child was refused.
+    TriggerRejected { code: i32 },
+}
+
+/// Why an order expired (field `er`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ExpiryReason {
+    SelfTradePrevention,
+    IocRemainder,
+    /// Its position was closed, or it would have reversed it.
+    ReduceOnly,
+    Liquidation,
+    GoodTillDate,
+    /// A market order found nothing more within the bounds.
+    MarketRemainder,
+}
+
+/// One execution against an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fill {
+    /// Unique per symbol (`binance-usdm.md` section 7.1).
+    pub trade_id: u64,
+    pub price: Price,
+    pub qty: Qty,
+    /// Paid positive, a rebate negative.
+    pub fee: Money,
+    pub fee_asset: Asset,
+    pub is_maker: bool,
+    /// Made by the exchange to close an account in distress; `fee` is then the liquidation fee.
+    pub is_liquidation: bool,
+    /// What the position realised by it, before the fee, as the exchange says.
+    pub realized: Money,
+}
+
+/// One settlement of funding on one position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FundingPayment {
+    #[serde(skip, default = "no_symbol")]
+    pub symbol: SymbolId,
+    pub position_side: PositionSide,
+    /// The nominal settlement time.
+    pub settled_at: Timestamp,
+    pub rate: Rate,
+    pub mark: Price,
+    /// The signed position that was charged.
+    pub position: Qty,
+    /// Received positive, paid negative.
+    pub amount: Money,
+}
+
+const fn no_symbol() -> SymbolId {
+    SymbolId(0)
+}

@@ -1,0 +1,188 @@
+//! The Ledger keeps money twice: every entry takes from one account what it gives to another, so that all sums are zero.
+//!
+//! What an event does to the money depends on the event alone ([`entry`]), so the store can write the same lines that the
+//! engine books.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Event;
+use crate::exchange::TransferReason;
+use crate::id::Asset;
+use crate::units::{Error, Money};
+
+/// Where money can be. Assets are positive, capital and income negative, expenses positive: the sum over all is zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Account {
+    /// What the account holds outside isolated margins.
+    Wallet,
+    /// Isolated margins.
+    Margin,
+    InitialCapital,
+    /// Deposits and withdrawals after the start.
+    Transfers,
+    RealizedPnl,
+    TakerFee,
+    MakerFee,
+    LiquidationFee,
+    FundingPaid,
+    FundingReceived,
+    /// What the insurance fund made up for.
+    InsuranceFund,
+}
+
+impl Account {
+    pub const ALL: [Account; 11] = [
+        Account::Wallet,
+        Account::Margin,
+        Account::InitialCapital,
+        Account::Transfers,
+        Account::RealizedPnl,
+        Account::TakerFee,
+        Account::MakerFee,
+        Account::LiquidationFee,
+        Account::FundingPaid,
+        Account::FundingReceived,
+        Account::InsuranceFund,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Account::Wallet => "wallet",
+            Account::Margin => "margin",
+            Account::InitialCapital => "initial_capital",
+            Account::Transfers => "transfers",
+            Account::RealizedPnl => "realized_pnl",
+            Account::TakerFee => "taker_fee",
+            Account::MakerFee => "maker_fee",
+            Account::LiquidationFee => "liquidation_fee",
+            Account::FundingPaid => "funding_paid",
+            Account::FundingReceived => "funding_received",
+            Account::InsuranceFund => "insurance_fund",
+        }
+    }
+}
+
+/// One movement: `amount` of `asset` arrives at `account` (negative: leaves it).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line {
+    pub account: Account,
+    pub asset: Asset,
+    pub amount: Money,
+}
+
+/// The lines of one event. They sum to zero per asset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    lines: [Line; 4],
+    len: usize,
+}
+
+impl Entry {
+    fn new() -> Entry {
+        let nothing = Line { account: Account::Wallet, asset: Asset::default(), amount: Money::ZERO };
+        Entry { lines: [nothing; 4], len: 0 }
+    }
+
+    pub fn lines(&self) -> &[Line] {
+        &self.lines[..self.len]
+    }
+
+    /// Moves `amount` from one account to another; a zero amount is no movement.
+    fn transfer(mut self, asset: Asset, from: Account, to: Account, amount: Money) -> Result<Entry, Error> {
+        if !amount.is_zero() {
+            self.lines[self.len] = Line { account: to, asset, amount };
+            self.lines[self.len + 1] = Line { account: from, asset, amount: amount.checked_neg()? };
+            self.len += 2;
+        }
+        Ok(self)
+    }
+}
+
+/// What an event does to the money. `margin_asset` is the asset of its symbol; events that move nothing give no lines.
+pub fn entry(event: &Event, margin_asset: Asset) -> Result<Entry, Error> {
+    let entry = Entry::new();
+    match event {
+        Event::TransferBooked(event) => {
+            let from = match event.reason {
+                TransferReason::InsuranceClear => Account::InsuranceFund,
+                TransferReason::Deposit if event.id == 0 => Account::InitialCapital,
+                TransferReason::Deposit | TransferReason::Withdraw => Account::Transfers,
+            };
+            entry.transfer(event.asset, from, Account::Wallet, event.amount)
+        }
+        Event::TradeExecuted(event) => {
+            let fill = &event.fill;
+            let fee_account = match (fill.is_liquidation, fill.is_maker) {
+                (true, _) => Account::LiquidationFee,
+                (false, true) => Account::MakerFee,
+                (false, false) => Account::TakerFee,
+            };
+            entry.transfer(margin_asset, Account::RealizedPnl, Account::Wallet, fill.realized)?.transfer(
+                fill.fee_asset,
+                Account::Wallet,
+                fee_account,
+                fill.fee,
+            )
+        }
+        Event::FundingApplied(event) => {
+            let amount = event.payment.amount;
+            let account = if amount.is_negative() { Account::FundingPaid } else { Account::FundingReceived };
+            entry.transfer(margin_asset, account, Account::Wallet, amount)
+        }
+        Event::MarginMoved(event) => entry.transfer(margin_asset, Account::Wallet, Account::Margin, event.amount),
+        _ => Ok(entry),
+    }
+}
+
+/// Balances of every account and asset.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// One row an asset, in the order of first use.
+    books: Vec<Book>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Book {
+    asset: Asset,
+    balances: [Money; Account::ALL.len()],
+}
+
+impl Ledger {
+    /// Books the lines of one event.
+    pub fn post(&mut self, entry: &Entry) -> Result<(), Error> {
+        for line in entry.lines() {
+            let balance = self.balance_mut(line.asset, line.account);
+            *balance = balance.checked_add(line.amount)?;
+        }
+        Ok(())
+    }
+
+    pub fn balance(&self, asset: Asset, account: Account) -> Money {
+        let book = self.books.iter().find(|book| book.asset == asset);
+        book.map_or(Money::ZERO, |book| book.balances[account as usize])
+    }
+
+    /// What the account holds of an asset: wallet and isolated margins.
+    pub fn holdings(&self, asset: Asset) -> Money {
+        self.balance(asset, Account::Wallet).saturating_add(self.balance(asset, Account::Margin))
+    }
+
+    pub fn assets(&self) -> impl Iterator<Item = Asset> {
+        self.books.iter().map(|book| book.asset)
+    }
+
+    /// The sum over all accounts, per asset: zero, always.
+    pub fn imbalance(&self, asset: Asset) -> i128 {
+        let book = self.books.iter().find(|book| book.asset == asset);
+        book.map_or(0, |book| book.balances.iter().map(|balance| i128::from(balance.steps())).sum())
+    }
+
+    fn balance_mut(&mut self, asset: Asset, account: Account) -> &mut Money {
+        let index = self.books.iter().position(|book| book.asset == asset).unwrap_or_else(|| {
+            self.books.push(Book { asset, balances: [Money::ZERO; Account::ALL.len()] });
+            self.books.len() - 1
+        });
+        &mut self.books[index].balances[account as usize]
+    }
+}

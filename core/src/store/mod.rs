@@ -1,0 +1,1 @@
+//! The event store: schema, append, dedup, hash chain, recovery, integrity.
