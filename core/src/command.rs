@@ -3,10 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ClientOrderId, CommandId};
+use crate::event::EngineMode;
+use crate::id::ClientOrderId;
 use crate::market::SymbolId;
-use crate::order::{OrderSpec, PositionSide};
-use crate::units::{Price, Qty};
+use crate::order::OrderSpec;
+use crate::units::{Money, Price, Qty};
 
 /// Who wants it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,22 +44,30 @@ pub enum Wish {
     Place(OrderSpec),
     Modify { client_order_id: ClientOrderId, qty: Qty, price: Price },
     Cancel { client_order_id: ClientOrderId },
-    /// All open orders of the symbol, conditional ones included.
-    CancelAll { symbol: SymbolId },
-    /// The whole position at market, reduce-only.
-    Close { symbol: SymbolId, position_side: PositionSide },
     SetLeverage { symbol: SymbolId, leverage: u32 },
     SetMarginType { symbol: SymbolId, isolated: bool },
     SetHedgeMode { hedge: bool },
 }
 
-/// A wish with the one who has it. `client_order_id` is given when the wish is spoken, so that the caller can name the order
-/// at once.
+impl Wish {
+    /// One word for the log.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Wish::Place(_) => "PLACE",
+            Wish::Modify { .. } => "MODIFY",
+            Wish::Cancel { .. } => "CANCEL",
+            Wish::SetLeverage { .. } => "SET_LEVERAGE",
+            Wish::SetMarginType { .. } => "SET_MARGIN_TYPE",
+            Wish::SetHedgeMode { .. } => "SET_HEDGE_MODE",
+        }
+    }
+}
+
+/// A wish with the one who has it. It gets its [`CommandId`](crate::id::CommandId) when it is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Command {
-    pub id: CommandId,
     pub actor: Actor,
-    /// Of a placing wish, the name of the order to be.
+    /// Of a placing wish, the name of the order to be: given when the wish is spoken, so that the caller can use it at once.
     pub client_order_id: Option<ClientOrderId>,
     pub wish: Wish,
 }
@@ -66,8 +75,7 @@ pub struct Command {
 impl Command {
     pub const fn priority(&self) -> Priority {
         match &self.wish {
-            Wish::Cancel { .. } | Wish::CancelAll { .. } => Priority::Cancel,
-            Wish::Close { .. } => Priority::Reduce,
+            Wish::Cancel { .. } => Priority::Cancel,
             Wish::Place(spec) if spec.only_reduces() => Priority::Reduce,
             _ => Priority::Normal,
         }
@@ -96,17 +104,17 @@ pub enum OperatorOrder {
 #[serde(tag = "reason", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Refusal {
     #[error("the engine is {mode:?}: only cancels and closes may leave")]
-    EngineMode { mode: crate::event::EngineMode },
-    #[error("the position would be {would_be}, above the limit of {limit}")]
-    PositionSize { would_be: Qty, limit: Qty },
+    EngineMode { mode: EngineMode },
+    #[error("the position would be worth {would_be}, above the limit of {limit}")]
+    PositionSize { would_be: Money, limit: Money },
     #[error("the order is worth {notional}, above the limit of {limit}")]
-    OrderNotional { notional: crate::units::Money, limit: crate::units::Money },
+    OrderNotional { notional: Money, limit: Money },
     #[error("{open} orders are open, the limit is {limit}")]
     OpenOrders { open: u32, limit: u32 },
     #[error("today's loss is {loss}, the limit is {limit}")]
-    DailyLoss { loss: crate::units::Money, limit: crate::units::Money },
+    DailyLoss { loss: Money, limit: Money },
     #[error("the equity is {equity}, below the minimum of {limit}")]
-    MinBalance { equity: crate::units::Money, limit: crate::units::Money },
+    MinBalance { equity: Money, limit: Money },
     #[error("the quantity is not positive")]
     NoQuantity,
     #[error("no price is known yet, so the order cannot be valued")]

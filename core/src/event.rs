@@ -185,7 +185,7 @@ events! {
     /// A query found nothing, and the request can no longer arrive: the order does not exist.
     OrderProvenAbsent { client_order_id: ClientOrderId }
     /// A conditional order fired.
-    OrderTriggered { client_order_id: ClientOrderId, child: u64 }
+    OrderTriggered { client_order_id: ClientOrderId, child: u64, qty: Qty }
     /// An order was executed, wholly or in part.
     TradeExecuted {
         client_order_id: ClientOrderId,

@@ -17,6 +17,8 @@ pub enum Input {
     Market(MarketUpdate),
     Exchange(ExchangeUpdate),
     Operator(OperatorCommand),
+    /// The world is connected and what it told so far is complete: the strategy may begin.
+    Ready,
     /// The time for which the engine asked with `wake_at` has come.
     Wake,
     /// There are no more inputs: the tape has ended, or the process is asked to stop.
@@ -116,8 +118,9 @@ pub enum Execution {
     Canceled,
     Expired(ExpiryReason),
     Amended { qty: Qty, price: Price },
-    /// A conditional order fired; its child has this order id and carries the same client order id.
-    Triggered { child: u64 },
+    /// A conditional order fired; its child has this order id and quantity (of a close-position order it is known only
+    /// now) and carries the same client order id.
+    Triggered { child: u64, qty: Qty },
     /// A conditional order fired and its child was refused.
     TriggerRejected { code: i32 },
 }

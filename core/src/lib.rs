@@ -1,16 +1,33 @@
 //! The domain and the engine of AlphaEngine. It reads no clock, no environment and no random source, and owns no thread;
 //! its only I/O is the event store's SQLite file.
+//!
+//! Data flows down this list: units and instruments, the market, the strategy and its commands, risk and execution, the
+//! exchange's answers, events and what they add up to, the store, the report, and the engine that turns the crank.
+
+pub mod units;
+
+pub mod id;
+pub mod instrument;
+pub mod market;
+
+pub mod bars;
+pub mod indicator;
+pub mod params;
 
 pub mod command;
-pub mod event;
+pub mod executor;
+pub mod risk;
+
 pub mod exchange;
-pub mod id;
-pub mod indicator;
-pub mod instrument;
+
+pub mod account;
+pub mod event;
 pub mod ledger;
-pub mod market;
 pub mod order;
 pub mod position;
-pub mod report;
+pub mod state;
+
 pub mod store;
-pub mod units;
+
+pub mod report;
+

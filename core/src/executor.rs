@@ -1,0 +1,148 @@
+//! The Executor numbers requests, remembers what each was about, and decides what an answer that never came means.
+//!
+//! A lost answer is a state of its own. It is asked about after 0.25, 1, 2 and 5 seconds and then every 5; only an answer that
+//! says "not there", to a question asked when the request could no longer arrive, proves that an order does not exist
+//! (`binance-usdm.md` section 7.3). Nothing is ever sent a second time.
+
+use crate::event::Setting;
+use crate::id::{ClientOrderId, RequestId};
+use crate::market::SymbolId;
+use crate::units::{NANOS_PER_MILLI, Nanos, Timestamp};
+
+/// When to ask about an order whose answer was lost, counted from the loss; the last step repeats.
+const ASK_AFTER: [Nanos; 4] =
+    [250 * NANOS_PER_MILLI, 1_000 * NANOS_PER_MILLI, 2_000 * NANOS_PER_MILLI, 5_000 * NANOS_PER_MILLI];
+
+/// What a request was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    Place(ClientOrderId),
+    Cancel(ClientOrderId),
+    Modify(ClientOrderId),
+    Query(ClientOrderId),
+    Set { symbol: Option<SymbolId>, setting: Setting },
+}
+
+/// Requests on their way and orders in doubt.
+#[derive(Debug)]
+pub struct Executor {
+    last_request: u64,
+    /// Few at any time, so a scan beats a map.
+    in_flight: Vec<(RequestId, Sent)>,
+    doubts: Vec<Doubt>,
+    /// How long after sending a request can still be accepted: the receive window and a margin.
+    acceptance: Nanos,
+}
+
+/// An order of which nobody knows whether the exchange has it.
+#[derive(Debug, Clone, Copy)]
+struct Doubt {
+    order: ClientOrderId,
+    sent_at: Timestamp,
+    lost_at: Timestamp,
+    asked: usize,
+    due: Timestamp,
+    /// When the question on its way was asked.
+    asked_at: Timestamp,
+}
+
+impl Executor {
+    pub fn new(recv_window: Nanos, margin: Nanos) -> Executor {
+        Executor { last_request: 0, in_flight: Vec::new(), doubts: Vec::new(), acceptance: recv_window + margin }
+    }
+
+    /// Numbers a request.
+    #[inline]
+    pub fn send(&mut self, sent: Sent) -> RequestId {
+        self.last_request += 1;
+        let id = RequestId(self.last_request);
+        self.in_flight.push((id, sent));
+        id
+    }
+
+    /// What an answer is about; `None` when it was answered before.
+    #[inline]
+    pub fn answered(&mut self, id: RequestId) -> Option<Sent> {
+        let index = self.in_flight.iter().position(|(sent, _)| *sent == id)?;
+        Some(self.in_flight.swap_remove(index).1)
+    }
+
+    /// The answer about this order, sent at `sent_at`, is lost. Asked again, nothing changes.
+    pub fn doubt(&mut self, order: ClientOrderId, sent_at: Timestamp, at: Timestamp) {
+        if self.doubts.iter().all(|doubt| doubt.order != order) {
+            let due = at.plus(ASK_AFTER[0]);
+            self.doubts.push(Doubt { order, sent_at, lost_at: at, asked: 0, due, asked_at: Timestamp::MIN });
+        }
+    }
+
+    /// The order showed itself, or is proven absent.
+    pub fn settled(&mut self, order: &ClientOrderId) {
+        if !self.doubts.is_empty() {
+            self.doubts.retain(|doubt| doubt.order != *order);
+        }
+    }
+
+    /// When the next question is due.
+    pub fn wake_at(&self) -> Timestamp {
+        self.doubts.iter().map(|doubt| doubt.due).min().unwrap_or(Timestamp::MAX)
+    }
+
+    /// Orders about which to ask now.
+    pub fn due(&mut self, at: Timestamp) -> Vec<ClientOrderId> {
+        let mut due = Vec::new();
+        for doubt in self.doubts.iter_mut().filter(|doubt| doubt.due <= at) {
+            due.push(doubt.order);
+            doubt.asked += 1;
+            doubt.asked_at = at;
+            let last = ASK_AFTER.len() - 1;
+            let next = doubt.lost_at.plus(ASK_AFTER[doubt.asked.min(last)]);
+            doubt.due = if doubt.asked > last { at.plus(ASK_AFTER[last]) } else { next };
+        }
+        due
+    }
+
+    /// Whether "not there" as the answer to the last question proves that the order does not exist: the question was asked
+    /// after the request could still be accepted.
+    pub fn proves_absence(&self, order: &ClientOrderId) -> bool {
+        let doubt = self.doubts.iter().find(|doubt| doubt.order == *order);
+        doubt.is_some_and(|doubt| doubt.asked_at > doubt.sent_at.plus(self.acceptance))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::NANOS_PER_SECOND;
+
+    fn seconds(seconds: i64) -> Timestamp {
+        Timestamp::from_nanos(seconds * NANOS_PER_SECOND)
+    }
+
+    #[test]
+    fn not_there_is_believed_only_after_the_request_could_no_longer_arrive() {
+        let mut executor = Executor::new(2 * NANOS_PER_SECOND, NANOS_PER_SECOND);
+        let order: ClientOrderId = "ae-1".parse().unwrap();
+        executor.doubt(order, seconds(100), seconds(100));
+        let mut asked = Vec::new();
+        let mut proven = Vec::new();
+        for _ in 0..6 {
+            let at = executor.wake_at();
+            assert_eq!(executor.due(at), [order]);
+            asked.push(at.since(seconds(100)) / NANOS_PER_MILLI);
+            proven.push(executor.proves_absence(&order));
+        }
+        assert_eq!(asked, [250, 1_000, 2_000, 5_000, 10_000, 15_000]);
+        assert_eq!(proven, [false, false, false, true, true, true]);
+        executor.settled(&order);
+        assert_eq!(executor.wake_at(), Timestamp::MAX);
+    }
+
+    #[test]
+    fn an_answer_counts_once() {
+        let mut executor = Executor::new(0, 0);
+        let sent = Sent::Cancel("ae-7".parse().unwrap());
+        let id = executor.send(sent);
+        assert_eq!(executor.answered(id), Some(sent));
+        assert_eq!(executor.answered(id), None);
+    }
+}

@@ -1,0 +1,12 @@
+//! What a strategy's file needs, in one `use`.
+
+pub use crate::context::Context;
+pub use crate::event::{Mode, TradeExecuted};
+pub use crate::id::ClientOrderId;
+pub use crate::indicator::{IndicatorId, IndicatorKind};
+pub use crate::instrument::{Instrument, Instruments, Symbol};
+pub use crate::market::{Bar, BookTicker, Funding, SymbolId, Timeframe, Trade};
+pub use crate::order::{Order, OrderSpec, OrderStatus, OrderType, PositionSide, Side, TimeInForce, WorkingType};
+pub use crate::params::{Param, Params};
+pub use crate::strategy::{OrderNews, Strategy, StrategyInfo};
+pub use crate::units::{Money, Price, Qty, Rate, Rounding, Timestamp};

@@ -1,0 +1,122 @@
+//! Risk decides whether a command may leave: it passes, or it gets a [`Refusal`].
+//!
+//! Cancels always pass. What can only make a position smaller passes every limit on size and loss, and every engine mode but
+//! booting: a limit must never keep anyone from getting out.
+
+use serde::{Deserialize, Serialize};
+
+use crate::account::Account;
+use crate::command::{Refusal, Wish};
+use crate::event::EngineMode;
+use crate::order::OrderSpec;
+use crate::state::State;
+use crate::units::{Money, Qty, Rounding};
+
+/// Limits of a session; `None` means no limit. All amounts are in the margin asset.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// The largest notional of a symbol's position, open orders in its direction included.
+    pub max_position: Option<Money>,
+    /// The largest notional of one order.
+    pub max_order: Option<Money>,
+    /// The most open orders, over all symbols.
+    pub max_open_orders: Option<u32>,
+    /// When the equity has fallen by this much since the last midnight UTC, nothing opens until the next.
+    pub max_daily_loss: Option<Money>,
+    /// Below this equity nothing opens, and the engine goes to SAFE.
+    pub min_balance: Option<Money>,
+}
+
+/// Checks one wish against the limits and the engine's mode.
+pub fn check(wish: &Wish, limits: &Limits, state: &State, account: &Account) -> Result<(), Refusal> {
+    match wish {
+        Wish::Cancel { client_order_id } => known(state, client_order_id),
+        Wish::Modify { client_order_id, qty, price } => {
+            known(state, client_order_id)?;
+            let order = &state.orders[client_order_id];
+            let more = Qty::from_steps(qty.steps().saturating_sub(order.qty.steps()));
+            if order.spec.only_reduces() {
+                return opening_mode(state.mode, true);
+            }
+            opening_mode(state.mode, false)?;
+            let value = price.notional(*qty, Rounding::Ceil).map_err(|_| Refusal::OutOfRange)?;
+            order_size(value, limits)?;
+            position_size(&order.spec, more, limits, state, account)
+        }
+        Wish::Place(spec) => place(spec, limits, state, account),
+        Wish::SetLeverage { .. } | Wish::SetMarginType { .. } | Wish::SetHedgeMode { .. } => Ok(()),
+    }
+}
+
+fn known(state: &State, id: &crate::id::ClientOrderId) -> Result<(), Refusal> {
+    if state.orders.contains_key(id) { Ok(()) } else { Err(Refusal::NoSuchOrder) }
+}
+
+fn place(spec: &OrderSpec, limits: &Limits, state: &State, account: &Account) -> Result<(), Refusal> {
+    if !spec.qty.is_positive() && !spec.close_position {
+        return Err(Refusal::NoQuantity);
+    }
+    opening_mode(state.mode, spec.only_reduces())?;
+    if let Some(limit) = limits.max_open_orders {
+        let open = u32::try_from(state.orders.len()).unwrap_or(u32::MAX);
+        // An exit at market does not rest, so it passes.
+        let exits = spec.only_reduces() && spec.order_type == crate::order::OrderType::Market;
+        if open >= limit && !exits {
+            return Err(Refusal::OpenOrders { open, limit });
+        }
+    }
+    if spec.only_reduces() {
+        return Ok(());
+    }
+    if let Some(limit) = limits.min_balance {
+        let equity = account.equity();
+        if equity < limit {
+            return Err(Refusal::MinBalance { equity, limit });
+        }
+    }
+    if let Some(limit) = limits.max_daily_loss {
+        let loss = state.day_start_equity.saturating_sub(account.equity());
+        if loss >= limit {
+            return Err(Refusal::DailyLoss { loss, limit });
+        }
+    }
+    if limits.max_order.is_some() {
+        let price = spec.order_type.price().or_else(|| account.price(spec.symbol)).ok_or(Refusal::NoPrice)?;
+        order_size(price.notional(spec.qty, Rounding::Ceil).map_err(|_| Refusal::OutOfRange)?, limits)?;
+    }
+    position_size(spec, spec.qty, limits, state, account)
+}
+
+fn opening_mode(mode: EngineMode, only_reduces: bool) -> Result<(), Refusal> {
+    match mode {
+        EngineMode::Running => Ok(()),
+        EngineMode::Paused | EngineMode::Safe if only_reduces => Ok(()),
+        mode => Err(Refusal::EngineMode { mode }),
+    }
+}
+
+fn order_size(notional: Money, limits: &Limits) -> Result<(), Refusal> {
+    match limits.max_order {
+        Some(limit) if notional > limit => Err(Refusal::OrderNotional { notional, limit }),
+        _ => Ok(()),
+    }
+}
+
+/// The position as it would be if this order and every open order in its direction filled.
+fn position_size(spec: &OrderSpec, more: Qty, limits: &Limits, state: &State, account: &Account) -> Result<(), Refusal> {
+    let Some(limit) = limits.max_position else {
+        return Ok(());
+    };
+    let price = spec.order_type.price().or_else(|| account.price(spec.symbol)).ok_or(Refusal::NoPrice)?;
+    let held = state.position(spec.symbol, spec.position_side).qty();
+    let towards = spec.side.signed(held).steps();
+    let resting = state
+        .open_orders(spec.symbol)
+        .filter(|order| order.spec.side == spec.side && order.spec.position_side == spec.position_side)
+        .filter(|order| !order.spec.only_reduces())
+        .fold(0i64, |sum, order| sum.saturating_add(order.remaining().steps()));
+    let qty = Qty::from_steps(towards.saturating_add(resting).saturating_add(more.steps()).max(0));
+    let would_be = price.notional(qty, Rounding::Ceil).map_err(|_| Refusal::OutOfRange)?;
+    if would_be > limit { Err(Refusal::PositionSize { would_be, limit }) } else { Ok(()) }
+}

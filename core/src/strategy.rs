@@ -1,0 +1,108 @@
+//! A Strategy decides what to trade. It is called with what happened and speaks through a [`Context`]; the same code runs
+//! against recordings and against the exchange.
+
+use crate::command::{Refusal, Wish};
+use crate::context::Context;
+use crate::event::{OrderExpired, TradeExecuted};
+use crate::exchange::ExchangeError;
+use crate::id::ClientOrderId;
+use crate::instrument::Instruments;
+use crate::market::{Bar, BookTicker, Funding, SymbolId, Trade};
+use crate::order::Order;
+use crate::params::{Param, Params};
+use crate::units::Price;
+
+/// What a strategy is called and what can be set.
+#[derive(Debug, Clone)]
+pub struct StrategyInfo {
+    /// The word after `--strategy`.
+    pub name: &'static str,
+    /// One sentence.
+    pub about: &'static str,
+    pub params: Vec<Param>,
+}
+
+/// A trading strategy. Every callback has an empty default; all of them run on one thread, in the order in which things
+/// became known.
+///
+/// ```
+/// use alphaengine_core::prelude::*;
+///
+/// /// Buys once and waits.
+/// struct Patience { bought: bool }
+///
+/// impl Strategy for Patience {
+///     fn info() -> StrategyInfo {
+///         StrategyInfo { name: "patience", about: "Buys once and waits.", params: vec![] }
+///     }
+///     fn new(_: &Params, _: &Instruments) -> Result<Self, String> {
+///         Ok(Patience { bought: false })
+///     }
+///     fn on_bar(&mut self, ctx: &mut Context, symbol: SymbolId, _: &Bar) {
+///         if !self.bought {
+///             ctx.buy(symbol, "0.01".parse().unwrap());
+///             self.bought = true;
+///         }
+///     }
+/// }
+/// ```
+pub trait Strategy: Sized {
+    fn info() -> StrategyInfo;
+
+    /// Builds the strategy from its parameters. An `Err` is a sentence about parameters that do not go together.
+    fn new(params: &Params, instruments: &Instruments) -> Result<Self, String>;
+
+    /// How many bars of the base timeframe it needs before its first decision. A run with fewer is an error.
+    fn warm_up(&self) -> usize {
+        0
+    }
+
+    /// Before the first market update: subscribe to timeframes, attach indicators, recall what was saved.
+    fn on_start(&mut self, _ctx: &mut Context<'_>) {}
+
+    /// A bar closed: of the base timeframe first, then of each subscribed higher one that ends at the same instant.
+    fn on_bar(&mut self, _ctx: &mut Context<'_>, _symbol: SymbolId, _bar: &Bar) {}
+
+    fn on_trade(&mut self, _ctx: &mut Context<'_>, _symbol: SymbolId, _trade: &Trade) {}
+
+    fn on_book_ticker(&mut self, _ctx: &mut Context<'_>, _symbol: SymbolId, _book: &BookTicker) {}
+
+    fn on_mark_price(&mut self, _ctx: &mut Context<'_>, _symbol: SymbolId, _mark: Price) {}
+
+    /// A funding settlement; what it cost or brought is in the account already.
+    fn on_funding(&mut self, _ctx: &mut Context<'_>, _symbol: SymbolId, _funding: &Funding) {}
+
+    /// One of our orders was executed, wholly or in part. Comes before the order update of the same execution.
+    fn on_fill(&mut self, _ctx: &mut Context<'_>, _symbol: SymbolId, _fill: &TradeExecuted) {}
+
+    /// Something happened to one of our orders; `order.status` says where it is now.
+    fn on_order_update(&mut self, _ctx: &mut Context<'_>, _order: &Order, _news: OrderNews<'_>) {}
+
+    /// A command was refused before it left.
+    fn on_refusal(&mut self, _ctx: &mut Context<'_>, _wish: &Wish, _id: Option<ClientOrderId>, _refusal: &Refusal) {}
+
+    /// A timer that was set with `ctx.set_timer` is due.
+    fn on_timer(&mut self, _ctx: &mut Context<'_>, _name: &str) {}
+
+    /// There are no more inputs. Orders given here are not sent any more in a backtest.
+    fn on_stop(&mut self, _ctx: &mut Context<'_>) {}
+}
+
+/// What an order update is about.
+#[derive(Debug, Clone, Copy)]
+pub enum OrderNews<'a> {
+    Placed,
+    Traded(&'a TradeExecuted),
+    /// A conditional order fired.
+    Triggered,
+    Amended,
+    Canceled,
+    Expired(&'a OrderExpired),
+    Rejected(&'a ExchangeError),
+    /// A cancel or a modification was refused; the order stands as it was.
+    ChangeRejected(&'a ExchangeError),
+    /// The answer was lost; the engine asks.
+    OutcomeUnknown,
+    /// It was asked, and the order does not exist.
+    ProvenAbsent,
+}
