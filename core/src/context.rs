@@ -7,11 +7,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::account::Account;
+use crate::attached::{IndicatorId, IndicatorKind};
 use crate::bars::BarSeries;
 use crate::command::{Actor, Command, Wish};
 use crate::event::{EngineMode, Mode};
 use crate::id::{ClientOrderId, SessionId, client_order_id};
-use crate::indicator::{IndicatorId, IndicatorKind};
 use crate::instrument::{Instrument, Instruments};
 use crate::ledger;
 use crate::market::{BookTicker, SymbolId, Timeframe};

@@ -10,9 +10,13 @@ pub mod id;
 pub mod instrument;
 pub mod market;
 
+pub mod attached;
 pub mod bars;
+pub mod context;
 pub mod indicator;
+pub mod market_view;
 pub mod params;
+pub mod strategy;
 
 pub mod command;
 pub mod executor;
@@ -29,5 +33,11 @@ pub mod state;
 
 pub mod store;
 
+pub mod performance;
 pub mod report;
 
+pub mod engine;
+pub mod prelude;
+
+#[cfg(determinism_probe)]
+pub mod determinism_probe;

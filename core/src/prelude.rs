@@ -1,9 +1,10 @@
 //! What a strategy's file needs, in one `use`.
 
+pub use crate::attached::{IndicatorId, IndicatorKind};
 pub use crate::context::Context;
 pub use crate::event::{Mode, TradeExecuted};
 pub use crate::id::ClientOrderId;
-pub use crate::indicator::{IndicatorId, IndicatorKind};
+pub use crate::indicator::Period;
 pub use crate::instrument::{Instrument, Instruments, Symbol};
 pub use crate::market::{Bar, BookTicker, Funding, SymbolId, Timeframe, Trade};
 pub use crate::order::{Order, OrderSpec, OrderStatus, OrderType, PositionSide, Side, TimeInForce, WorkingType};

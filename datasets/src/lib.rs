@@ -1,1 +1,8 @@
-//! datasets
+//! Market data in and out: the Binance archive, a Parquet catalogue, recordings, checks, resampling and the built-in
+//! SYNTHETIC sample.
+
+pub mod chunk;
+mod error;
+pub mod kind;
+
+pub use error::Error;

@@ -1,0 +1,49 @@
+//! A Chunk is a run of rows of one stream, decoded: what readers give and the tape merges.
+
+use alphaengine_core::market::{Bar, BookTicker, Funding, Trade};
+use alphaengine_core::units::{Price, Timestamp};
+
+/// Rows per chunk, at most. Large enough that switching chunks costs nothing, small enough that memory stays flat.
+pub const CHUNK_ROWS: usize = 65_536;
+
+/// A row and when the exchange said it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Timed<T> {
+    pub at: Timestamp,
+    pub row: T,
+}
+
+/// Rows of one kind and one symbol, in the order of the file; times do not go back.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Chunk {
+    /// Ordered by opening time.
+    Bars(Vec<Bar>),
+    /// Bars of the mark price, ordered by opening time.
+    MarkBars(Vec<Bar>),
+    Marks(Vec<Timed<Price>>),
+    Funding(Vec<Timed<Funding>>),
+    Books(Vec<Timed<BookTicker>>),
+    Trades(Vec<Timed<Trade>>),
+}
+
+impl Chunk {
+    pub fn len(&self) -> usize {
+        match self {
+            Chunk::Bars(rows) | Chunk::MarkBars(rows) => rows.len(),
+            Chunk::Marks(rows) => rows.len(),
+            Chunk::Funding(rows) => rows.len(),
+            Chunk::Books(rows) => rows.len(),
+            Chunk::Trades(rows) => rows.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Gives the chunks of one stream, one after the other.
+pub trait ChunkSource: Send {
+    /// The next chunk, never empty, or `None` at the end.
+    fn next_chunk(&mut self) -> Result<Option<Chunk>, crate::Error>;
+}
