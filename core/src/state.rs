@@ -54,6 +54,7 @@ pub struct State {
 /// What is known of one symbol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SymbolState {
+    name: crate::instrument::Symbol,
     margin_asset: Asset,
     /// One-way, long and short.
     positions: [Position; 3],
@@ -89,6 +90,7 @@ impl State {
     /// The state before the first event.
     pub fn new(instruments: &Instruments) -> State {
         let symbols = instruments.iter().map(|(_, instrument)| SymbolState {
+            name: instrument.symbol.clone(),
             margin_asset: instrument.margin_asset.parse().unwrap_or_default(),
             positions: [Position::FLAT; 3],
             margins: [Money::ZERO; 3],
@@ -132,6 +134,10 @@ impl State {
     #[inline]
     pub fn positions(&self, symbol: SymbolId) -> &[Position; 3] {
         &self.symbols[symbol.index()].positions
+    }
+
+    pub fn symbol_name(&self, symbol: SymbolId) -> &str {
+        self.symbols[symbol.index()].name.as_str()
     }
 
     pub fn margin_asset(&self, symbol: SymbolId) -> Asset {

@@ -1,13 +1,27 @@
-//! The event store: an append-only log of events with everything derived from it, in one SQLite file.
+//! The event store: an append-only, hash-chained log of events with everything derived from it, in one SQLite file.
+//!
+//! [`SqliteStore`] writes it, [`StoreReader`] reads it, [`verify`](StoreReader::verify) proves it. One schema serves every
+//! world (`schema.sql`). What is not durable was not promised: a row counts after [`EventLog::commit`].
+
+mod error;
+mod head;
+mod memory;
+mod projection;
+mod reader;
+mod row;
+mod schema;
+mod sqlite;
+mod verify;
+
+pub use error::Error;
+pub use memory::{MemoryLog, NoLog};
+pub use reader::{Answer, Checkpoint, CurveRow, SessionRow, Stats, StoreReader};
+pub use row::{Column, Encoder, EventRow, Hash, Scope, hex, trade_key};
+pub use schema::VERSION;
+pub use sqlite::SqliteStore;
+pub use verify::Verdict;
 
 use crate::event::Recorded;
-
-/// What can go wrong with the store.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("{0}")]
-    Other(String),
-}
 
 /// Where events go.
 pub trait EventLog {
@@ -21,7 +35,16 @@ pub trait EventLog {
     fn contains(&mut self, dedup_key: &str) -> Result<bool, Error>;
 }
 
-/// The dedup key of a trade: what it *is*, wherever it was heard.
-pub fn trade_key(symbol: &str, trade_id: u64) -> String {
-    format!("binance:futures:{symbol}:trade:{trade_id:020}")
+impl<L: EventLog + ?Sized> EventLog for Box<L> {
+    fn append(&mut self, events: &[Recorded]) -> Result<(), Error> {
+        (**self).append(events)
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        (**self).commit()
+    }
+
+    fn contains(&mut self, dedup_key: &str) -> Result<bool, Error> {
+        (**self).contains(dedup_key)
+    }
 }

@@ -1,0 +1,79 @@
+//! What can go wrong with a store: each a sentence, most with a next step.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{path}: the store is in use by another process")]
+    InUse { path: PathBuf },
+    #[error("{path}: there is no such store")]
+    Missing { path: PathBuf },
+    #[error("{path}: the file exists already")]
+    Exists { path: PathBuf },
+    #[error("{path}: is not an event store")]
+    NotAStore { path: PathBuf },
+    #[error("{path}: the store has schema version {found}, this program knows up to {known}")]
+    NewerSchema { path: PathBuf, found: i64, known: i64 },
+    #[error("{path}: the database is damaged: {detail}")]
+    Damaged { path: PathBuf, detail: String },
+    #[error("{path}: the disk is full")]
+    DiskFull { path: PathBuf },
+    #[error("{path}: cannot be written: {detail}")]
+    NotWritable { path: PathBuf, detail: String },
+    #[error("{path}: {detail}")]
+    Sqlite { path: PathBuf, detail: String },
+    #[error("the fact `{dedup_key}` is in the log already")]
+    Duplicate { dedup_key: String },
+    #[error("event {seq} cannot be read back: {problem}")]
+    Unreadable { seq: u64, problem: String },
+    #[error("event {seq} contradicts the state: {problem}")]
+    Contradiction { seq: u64, problem: String },
+    #[error("the SQL cannot be run: {0}")]
+    Query(String),
+    #[error("the store's writer stopped: {0}")]
+    WriterGone(String),
+}
+
+impl Error {
+    /// What to do about it, where there is something.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Error::InUse { .. } => Some("stop the other process, or give this one a store of its own"),
+            Error::Missing { .. } => Some("`alphaengine runs list` shows the runs there are"),
+            Error::Exists { .. } => Some("name a new file, or move this one away"),
+            Error::NotAStore { .. } => Some("name a file that `alphaengine backtest --store FILE` wrote"),
+            Error::NewerSchema { .. } => Some("use the program that wrote it, or a newer one"),
+            Error::Damaged { .. } => Some("`alphaengine store verify FILE` says how far it can be trusted; restore a backup"),
+            Error::DiskFull { .. } => Some("make room, or put the store on another disk with --store FILE"),
+            Error::NotWritable { .. } => Some("check owner, permissions and whether the disk is mounted read-only"),
+            _ => None,
+        }
+    }
+
+    pub(super) fn sqlite(path: &Path, error: &rusqlite::Error) -> Error {
+        let path = path.to_owned();
+        let detail = error.to_string();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::InUse { path },
+            Some(ErrorCode::DatabaseCorrupt) => Error::Damaged { path, detail },
+            Some(ErrorCode::NotADatabase) => Error::NotAStore { path },
+            Some(ErrorCode::DiskFull) => Error::DiskFull { path },
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+                Error::NotWritable { path, detail }
+            }
+            _ => Error::Sqlite { path, detail },
+        }
+    }
+
+    pub(super) fn io(path: &Path, error: &std::io::Error) -> Error {
+        let path = path.to_owned();
+        match error.kind() {
+            std::io::ErrorKind::StorageFull => Error::DiskFull { path },
+            std::io::ErrorKind::NotFound => Error::NotWritable { path, detail: "the directory does not exist".into() },
+            _ => Error::NotWritable { path, detail: error.to_string() },
+        }
+    }
+}

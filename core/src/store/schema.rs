@@ -1,0 +1,60 @@
+//! The schema and its versions.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::Error;
+use crate::ledger::Account;
+
+/// The version that this program writes, in SQLite's `user_version`.
+pub const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// `AlEn`: marks the file as ours in SQLite's `application_id`.
+pub(super) const APPLICATION_ID: i64 = 0x416c_456e;
+
+/// What leads from each version to the next. Never edit one that was released: add another.
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+
+/// SQLite up to 3.51.2 can lose a committed WAL when two connections meet its reset.
+const OLDEST_SAFE_SQLITE: i32 = 3_051_003;
+
+/// Brings a database to the current version, in one transaction. A new file gets everything.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
+    let sqlite = |error| Error::sqlite(path, &error);
+    assert!(rusqlite::version_number() >= OLDEST_SAFE_SQLITE, "this build bundles an SQLite with a WAL defect");
+    let found = check(connection, path)?;
+    if found == VERSION {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(sqlite)?;
+    for migration in &MIGRATIONS[usize::try_from(found).unwrap_or(0)..] {
+        transaction.execute_batch(migration).map_err(sqlite)?;
+    }
+    if found == 0 {
+        for account in Account::ALL {
+            let row = (account as i64, account.name());
+            transaction.execute("INSERT INTO account (account_id, name) VALUES (?1, ?2)", row).map_err(sqlite)?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(sqlite)?;
+    }
+    transaction.pragma_update(None, "user_version", VERSION).map_err(sqlite)?;
+    transaction.commit().map_err(sqlite)
+}
+
+/// The version of a database, 0 for an empty one; an error for a stranger's or a newer one.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<i64, Error> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let found = pragma("user_version").map_err(|error| Error::sqlite(path, &error))?;
+    let application = pragma("application_id").map_err(|error| Error::sqlite(path, &error))?;
+    if found > VERSION && application == APPLICATION_ID {
+        return Err(Error::NewerSchema { path: path.to_owned(), found, known: VERSION });
+    }
+    let tables: i64 = connection
+        .query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(|error| Error::sqlite(path, &error))?;
+    if application != APPLICATION_ID && (found != 0 || tables != 0) {
+        return Err(Error::NotAStore { path: path.to_owned() });
+    }
+    Ok(found)
+}

@@ -1,0 +1,293 @@
+//! SqliteStore writes the event store. It folds what it writes, so a log that does not fold is never written, and its
+//! checkpoints need nobody else.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, params, params_from_iter};
+
+use super::head::HeadFile;
+use super::projection::Projector;
+use super::reader::{self, Checkpoint, StoreReader};
+use super::row::{Encoder, Hash, Scope};
+use super::{Error, EventLog, head, schema};
+use crate::event::{Event, Recorded};
+use crate::instrument::Instruments;
+use crate::report::EquityPoint;
+use crate::state::State;
+
+/// Events between two checkpoints.
+const CHECKPOINT_EVERY: u64 = 50_000;
+const NO_COLUMN: &str = "INSERT INTO event_store VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+
+/// The writer of a store. While it lives, no other process can write.
+pub struct SqliteStore {
+    connection: Connection,
+    path: PathBuf,
+    head: HeadFile,
+    encoder: Encoder,
+    projector: Projector,
+    state: State,
+    instruments: Instruments,
+    in_transaction: bool,
+    last_checkpoint: u64,
+    rows: u64,
+    /// Removes the files again if they were never finished.
+    is_new: bool,
+}
+
+impl SqliteStore {
+    /// Makes a new store. The file must not exist.
+    pub fn create(path: &Path, scope: Scope, instruments: &Instruments) -> Result<SqliteStore, Error> {
+        // Made first and exclusively, so that two processes never share one.
+        match std::fs::OpenOptions::new().write(true).create_new(true).open(path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Err(Error::Exists { path: path.to_owned() });
+            }
+            Err(error) => return Err(Error::io(path, &error)),
+        }
+        let made = SqliteStore::open_locked(path, scope, instruments);
+        match made {
+            Ok(store) => Ok(SqliteStore { is_new: true, ..store }),
+            Err(error) => {
+                remove(path);
+                Err(error)
+            }
+        }
+    }
+
+    /// Opens a store to go on with it: checks the head mark, folds checkpoint and tail.
+    pub fn open(path: &Path, scope: Scope, instruments: &Instruments) -> Result<SqliteStore, Error> {
+        if !path.exists() {
+            return Err(Error::Missing { path: path.to_owned() });
+        }
+        SqliteStore::open_locked(path, scope, instruments)
+    }
+
+    fn open_locked(path: &Path, scope: Scope, instruments: &Instruments) -> Result<SqliteStore, Error> {
+        let sqlite = |error| Error::sqlite(path, &error);
+        let head = HeadFile::lock(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+                 PRAGMA recursive_triggers = ON; PRAGMA wal_autocheckpoint = 4000; PRAGMA busy_timeout = 2000;",
+            )
+            .map_err(sqlite)?;
+        schema::migrate(&mut connection, path)?;
+        let projector = Projector::load(&connection).map_err(sqlite)?;
+        let (last_seq, last_hash) = reader::last_row(&connection).map_err(sqlite)?;
+        check_mark(path, last_seq)?;
+        let checkpoint = reader::last_checkpoint(&connection, path)?;
+        let mut state = checkpoint.map_or_else(|| State::new(instruments), |checkpoint| checkpoint.state);
+        let last_checkpoint = state.seq;
+        let reader = StoreReader::over(connection, path);
+        for recorded in reader.events_after(state.seq)? {
+            let recorded = recorded?;
+            fold(&mut state, &recorded)?;
+        }
+        Ok(SqliteStore {
+            connection: reader.into_connection(),
+            path: path.to_owned(),
+            head,
+            encoder: Encoder::after(scope, instruments, last_hash),
+            projector,
+            state,
+            instruments: instruments.clone(),
+            in_transaction: false,
+            last_checkpoint,
+            rows: 0,
+            is_new: false,
+        })
+    }
+
+    /// What the log adds up to.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The hash of the last row.
+    pub fn hash(&self) -> Hash {
+        self.encoder.last_hash()
+    }
+
+    /// Rows that this writer added, over all tables.
+    pub fn rows_written(&self) -> u64 {
+        self.rows
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The state to recover with: what the file adds up to now.
+    pub fn recovered(&self) -> Checkpoint {
+        Checkpoint { seq: self.state.seq, state: self.state.clone() }
+    }
+
+    /// Keeps the folded state, so that the next recovery begins here.
+    pub fn checkpoint(&mut self) -> Result<(), Error> {
+        self.begin()?;
+        let json = self.state.to_json();
+        let at = reader::last_time(&self.connection).map_err(|error| Error::sqlite(&self.path, &error))?;
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO checkpoint_store VALUES (?1, ?2, ?3, ?4, ?5)")
+            .and_then(|mut statement| {
+                let (seq, hash) = (self.state.seq as i64, self.state.hash());
+                statement.execute(params![seq, at, self.state.session.as_str(), json, hash.as_slice()])
+            })
+            .map_err(|error| Error::sqlite(&self.path, &error))?;
+        self.last_checkpoint = self.state.seq;
+        Ok(())
+    }
+
+    /// Keeps what a finished run came to.
+    pub fn write_report(&mut self, curve: &[EquityPoint], report_json: &str) -> Result<(), Error> {
+        self.begin()?;
+        let write = || -> rusqlite::Result<()> {
+            let mut statement =
+                self.connection.prepare_cached("INSERT OR REPLACE INTO equity_curve VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+            for point in curve {
+                statement.execute([
+                    point.at.nanos(),
+                    point.equity.steps(),
+                    point.wallet.steps(),
+                    point.low.steps(),
+                    point.drawdown.steps(),
+                    point.notional.steps(),
+                ])?;
+            }
+            self.connection
+                .prepare_cached("INSERT OR REPLACE INTO session_report VALUES (?1, ?2)")?
+                .execute([self.state.session.as_str(), report_json])?;
+            Ok(())
+        };
+        write().map_err(|error| Error::sqlite(&self.path, &error))?;
+        self.rows += curve.len() as u64 + 1;
+        Ok(())
+    }
+
+    /// Ends in order: checkpoint, commit, and the write-ahead log folded into the file.
+    pub fn close(mut self) -> Result<(), Error> {
+        self.checkpoint()?;
+        self.commit()?;
+        self.connection
+            .execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);")
+            .map_err(|error| Error::sqlite(&self.path, &error))?;
+        self.is_new = false;
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), Error> {
+        if !self.in_transaction {
+            // Immediate: one that upgrades later gets BUSY at once, whatever the timeout.
+            self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| Error::sqlite(&self.path, &error))?;
+            self.in_transaction = true;
+        }
+        Ok(())
+    }
+
+    fn append_one(&mut self, recorded: &Recorded) -> Result<(), Error> {
+        fold(&mut self.state, recorded)?;
+        let sqlite = |error| Error::sqlite(&self.path, &error);
+        let row = self.encoder.encode(recorded)?;
+        let columns = row.columns();
+        let hash = row.hash;
+        let insert = self.connection.prepare_cached(NO_COLUMN).and_then(|mut statement| {
+            let values = columns.iter().map(|column| column as &dyn rusqlite::ToSql);
+            statement.execute(params_from_iter(values.chain([&hash.as_slice() as &dyn rusqlite::ToSql])))
+        });
+        if let Err(error) = insert {
+            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) {
+                return Err(Error::Duplicate { dedup_key: row.dedup_key.to_owned() });
+            }
+            return Err(sqlite(error));
+        }
+        self.rows += 1;
+        if let Event::SessionStarted(event) = &recorded.event {
+            let write = || -> rusqlite::Result<()> {
+                let config = event.config.to_string();
+                let instruments = serde_json::to_string(&self.instruments).unwrap_or_default();
+                let (session, seq) = (event.session.as_str(), recorded.seq as i64);
+                self.connection.execute(
+                    "INSERT INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    params![session, seq, event.mode.name(), event.strategy, config, instruments],
+                )?;
+                self.connection.execute(
+                    "INSERT INTO config_store (ts, session_id, config_json) VALUES (?1, ?2, ?3)",
+                    params![recorded.at.nanos(), session, config],
+                )?;
+                Ok(())
+            };
+            write().map_err(sqlite)?;
+        }
+        self.projector.take(&self.connection, recorded, &self.state).map_err(sqlite)
+    }
+
+    /// Removes the files of a store that was made here and never finished.
+    pub fn abandon(mut self) {
+        if std::mem::take(&mut self.is_new) {
+            let path = self.path.clone();
+            drop(self);
+            remove(&path);
+        }
+    }
+}
+
+impl EventLog for SqliteStore {
+    fn append(&mut self, events: &[Recorded]) -> Result<(), Error> {
+        self.begin()?;
+        events.iter().try_for_each(|recorded| self.append_one(recorded))
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        if !self.in_transaction {
+            return Ok(());
+        }
+        if self.state.seq - self.last_checkpoint >= CHECKPOINT_EVERY {
+            self.checkpoint()?;
+        }
+        let sqlite = |error| Error::sqlite(&self.path, &error);
+        self.projector.flush(&self.connection, &self.state, self.encoder.scope()).map_err(sqlite)?;
+        self.connection.execute_batch("COMMIT").map_err(sqlite)?;
+        self.in_transaction = false;
+        self.head.write(self.state.seq, &self.encoder.last_hash())
+    }
+
+    fn contains(&mut self, dedup_key: &str) -> Result<bool, Error> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT 1 FROM event_store WHERE dedup_key = ?1")
+            .map_err(|error| Error::sqlite(&self.path, &error))?;
+        statement.exists([dedup_key]).map_err(|error| Error::sqlite(&self.path, &error))
+    }
+}
+
+fn fold(state: &mut State, recorded: &Recorded) -> Result<(), Error> {
+    let seq = recorded.seq;
+    state.apply(recorded).map_err(|error| Error::Contradiction { seq, problem: error.to_string() })
+}
+
+/// A log that is shorter than its head mark has lost committed rows.
+fn check_mark(path: &Path, last_seq: u64) -> Result<(), Error> {
+    match head::read(path) {
+        Some((marked, _)) if marked > last_seq => {
+            let detail = format!("event {marked} was durable, but the log ends at {last_seq}: its tail is lost");
+            Err(Error::Damaged { path: path.to_owned(), detail })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn remove(path: &Path) {
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    for file in [path.to_owned(), beside("-wal"), beside("-shm"), head::path_of(path)] {
+        let _ = std::fs::remove_file(file);
+    }
+}

@@ -1,0 +1,191 @@
+//! Verify proves a store: the file, the numbering, the hash chain, the head mark, the fold, the checkpoints and the journal.
+
+use rusqlite::types::ValueRef;
+
+use super::head;
+use super::reader::StoreReader;
+use super::row::{COLUMNS, Column, Hash, chain, hex};
+use super::Error;
+use crate::state::State;
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    pub events: u64,
+    /// The hash of the last row that is in order.
+    pub log_hash: String,
+    /// The hash of the state that they add up to.
+    pub state_hash: String,
+    /// What is wrong, in sentences; empty when all is well.
+    pub findings: Vec<String>,
+    /// Everything up to this event is in order.
+    pub good_until: u64,
+    pub checkpoints: u64,
+    pub has_head_mark: bool,
+}
+
+impl Verdict {
+    pub fn is_good(&self) -> bool {
+        self.findings.is_empty()
+    }
+}
+
+impl StoreReader {
+    /// Checks everything that can be checked from the file alone.
+    pub fn verify(&self) -> Result<Verdict, Error> {
+        let mut findings = Vec::new();
+        self.check_file(&mut findings);
+        let (good_until, last_hash) = self.check_chain(&mut findings)?;
+        let mark = head::read(self.path());
+        self.check_mark(mark, good_until, &mut findings)?;
+        let (state, checkpoints) = self.check_fold(&mut findings)?;
+        self.check_journal(&state, &mut findings)?;
+        Ok(Verdict {
+            events: self.count("SELECT COUNT(*) FROM event_store")?,
+            log_hash: hex(&last_hash),
+            state_hash: hex(&state.hash()),
+            findings,
+            good_until,
+            checkpoints,
+            has_head_mark: mark.is_some(),
+        })
+    }
+
+    fn check_file(&self, findings: &mut Vec<String>) {
+        let check = || -> rusqlite::Result<Vec<String>> {
+            let mut statement = self.connection().prepare("PRAGMA integrity_check(5)")?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            rows.collect()
+        };
+        match check() {
+            Ok(lines) if lines == ["ok"] => {}
+            Ok(lines) => findings.extend(lines.into_iter().map(|line| format!("SQLite's integrity check: {line}"))),
+            Err(error) => findings.push(format!("SQLite's integrity check cannot run: {error}")),
+        }
+    }
+
+    /// Walks the hash chain. The last event in order, and its hash.
+    fn check_chain(&self, findings: &mut Vec<String>) -> Result<(u64, Hash), Error> {
+        let mut last: (u64, Hash) = (0, [0; 32]);
+        let mut walk = || -> rusqlite::Result<Option<String>> {
+            let mut statement = self.connection().prepare("SELECT * FROM event_store ORDER BY seq")?;
+            let mut rows = statement.query([])?;
+            let mut bytes = Vec::new();
+            while let Some(row) = rows.next()? {
+                let seq = row.get::<_, i64>(0)? as u64;
+                if seq != last.0 + 1 {
+                    return Ok(Some(format!("event {} is followed by {seq}: rows are missing", last.0)));
+                }
+                let mut columns = [Column::Null; COLUMNS];
+                for (index, column) in columns.iter_mut().enumerate() {
+                    *column = match row.get_ref(index)? {
+                        ValueRef::Integer(int) => Column::Int(int),
+                        ValueRef::Text(text) => Column::Text(std::str::from_utf8(text)?),
+                        _ => Column::Null,
+                    };
+                }
+                let hash: Hash = row.get(COLUMNS)?;
+                if chain(&last.1, &columns, &mut bytes) != hash {
+                    return Ok(Some(format!("event {seq} was changed: its hash does not follow from the row before it")));
+                }
+                last = (seq, hash);
+            }
+            Ok(None)
+        };
+        match walk() {
+            Ok(finding) => findings.extend(finding),
+            Err(error) => findings.push(format!("the log cannot be read after event {}: {error}", last.0)),
+        }
+        Ok(last)
+    }
+
+    fn check_mark(&self, mark: Option<(u64, Hash)>, good_until: u64, findings: &mut Vec<String>) -> Result<(), Error> {
+        let Some((seq, hash)) = mark else {
+            findings.push("the head mark (FILE.head) is missing or unreadable: a lost tail could not be noticed".into());
+            return Ok(());
+        };
+        if seq > good_until {
+            findings.push(format!("event {seq} was durable, but the log is in order only up to {good_until}"));
+            return Ok(());
+        }
+        let sql = format!("SELECT COUNT(*) FROM event_store WHERE seq = {seq} AND hash = x'{}'", hex(&hash));
+        if seq > 0 && self.count(&sql)? == 0 {
+            findings.push(format!("event {seq} is not the one that the head mark names: the file was replaced"));
+        }
+        Ok(())
+    }
+
+    /// Folds the log again and compares it with every checkpoint on the way.
+    fn check_fold(&self, findings: &mut Vec<String>) -> Result<(State, u64), Error> {
+        let mut checkpoints = self.checkpoint_hashes()?.into_iter().peekable();
+        let count = checkpoints.len() as u64;
+        let sessions = self.sessions()?;
+        let instruments = sessions.last().map(|session| session.instruments.clone()).unwrap_or_default();
+        let mut state = State::new(&instruments);
+        for recorded in self.events()? {
+            let recorded = match recorded {
+                Ok(recorded) => recorded,
+                Err(error) => {
+                    findings.push(error.to_string());
+                    break;
+                }
+            };
+            if let Err(error) = state.apply(&recorded) {
+                findings.push(format!("the log does not add up: {error}"));
+                break;
+            }
+            if let Some((_, hash)) = checkpoints.next_if(|(seq, _)| *seq == state.seq)
+                && state.hash().as_slice() != hash.as_slice()
+            {
+                findings.push(format!("the checkpoint at event {} is not what the log adds up to", state.seq));
+            }
+        }
+        for asset in state.ledger.assets() {
+            let imbalance = state.ledger.imbalance(asset);
+            if imbalance != 0 {
+                findings.push(format!("the ledger of {asset} is off by {imbalance}e-8"));
+            }
+        }
+        Ok((state, count))
+    }
+
+    fn checkpoint_hashes(&self) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+        let read = || {
+            let sql = "SELECT seq, state_hash FROM checkpoint_store ORDER BY seq";
+            let mut statement = self.connection().prepare(sql)?;
+            let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|error| self.sqlite(&error))
+    }
+
+    /// The journal's lines sum to zero, entry by entry, and to the balances of the folded ledger.
+    fn check_journal(&self, state: &State, findings: &mut Vec<String>) -> Result<(), Error> {
+        let unbalanced = self.count(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM journal_line GROUP BY entry_id, asset HAVING SUM(amount_e8) <> 0)",
+        )?;
+        if unbalanced > 0 {
+            findings.push(format!("{unbalanced} journal entries do not sum to zero"));
+        }
+        let read = || {
+            let sql = "SELECT account, asset, SUM(amount_e8) FROM ledger GROUP BY account, asset";
+            let mut statement = self.connection().prepare(sql)?;
+            let rows = statement
+                .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        for (name, asset, sum) in read().map_err(|error| self.sqlite(&error))? {
+            let account = crate::ledger::Account::ALL.into_iter().find(|account| account.name() == name);
+            let booked = account.zip(asset.parse().ok()).map(|(account, asset)| state.ledger.balance(asset, account));
+            if booked.map(|balance| balance.steps()) != Some(sum) {
+                findings.push(format!("the journal of {name} in {asset} does not add up to the ledger's balance"));
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self, sql: &str) -> Result<u64, Error> {
+        let count = self.connection().query_row(sql, [], |row| row.get::<_, i64>(0));
+        count.map(|count| count as u64).map_err(|error| self.sqlite(&error))
+    }
+}
