@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::command::OperatorCommand;
+use crate::event::Setting;
 use crate::id::{Asset, ClientOrderId, RequestId};
 use crate::market::{MarketUpdate, SymbolId};
 use crate::order::{OrderSpec, PositionSide, Side};
@@ -58,6 +59,8 @@ pub enum ExchangeUpdate {
     Funding(FundingPayment),
     /// The isolated margin of a position is now `wallet` (ACCOUNT_UPDATE `iw`): absolute, so that hearing it twice changes nothing.
     IsolatedMargin { symbol: SymbolId, position_side: PositionSide, wallet: Money },
+    /// A setting of the account is now so (ACCOUNT_CONFIG_UPDATE); of the whole account where no symbol is named.
+    Setting { symbol: Option<SymbolId>, setting: Setting },
     /// Money came to the account or left it. `id` makes it one fact however often it is heard.
     Transfer { id: u64, asset: Asset, amount: Money, reason: TransferReason },
     /// The account, or an isolated position, is below its maintenance margin: the exchange has begun to close it.

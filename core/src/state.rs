@@ -144,6 +144,16 @@ impl State {
         self.symbols[symbol.index()].margin_asset
     }
 
+    /// Whether a setting is known to be so.
+    pub fn has_setting(&self, symbol: Option<SymbolId>, setting: Setting) -> bool {
+        let of = |symbol: SymbolId| &self.symbols[symbol.index()];
+        match setting {
+            Setting::Leverage { leverage } => symbol.is_some_and(|symbol| of(symbol).leverage == Some(leverage)),
+            Setting::MarginType { isolated } => symbol.is_some_and(|symbol| of(symbol).isolated == Some(isolated)),
+            Setting::HedgeMode { hedge } => self.hedge == hedge,
+        }
+    }
+
     /// Open orders of a symbol, oldest first.
     pub fn open_orders(&self, symbol: SymbolId) -> impl Iterator<Item = &Order> {
         self.orders.values().filter(move |order| order.symbol == symbol)

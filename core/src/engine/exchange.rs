@@ -3,8 +3,8 @@
 use super::{Engine, Error};
 use crate::event::{
     CancelRejected, FundingApplied, LiquidationStarted, MarginMoved, ModifyRejected, OrderAmended, OrderCanceled,
-    OrderExpired, OrderOutcomeUnknown, OrderPlaced, OrderProvenAbsent, OrderRejected, OrderTriggered, SettingRejected,
-    TradeExecuted, TransferBooked,
+    OrderExpired, OrderOutcomeUnknown, OrderPlaced, OrderProvenAbsent, OrderRejected, OrderTriggered, Setting,
+    SettingRejected, TradeExecuted, TransferBooked,
 };
 use crate::exchange::{ExchangeError, ExchangeUpdate, Execution, FundingPayment, Outcome, OrderUpdate};
 use crate::executor::Sent;
@@ -32,6 +32,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 let moved = MarginMoved { position_side, amount, margin: wallet };
                 self.record(self.heard(true), None, Some(symbol), moved)
             }
+            ExchangeUpdate::Setting { symbol, setting } => self.on_setting(symbol, setting, true),
             ExchangeUpdate::Transfer { id, asset, amount, reason } => {
                 let booked = TransferBooked { id, asset, amount, reason };
                 self.record(self.heard(true), None, None, booked)?;
@@ -69,7 +70,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             }
             (Sent::Query(order), Outcome::NotFound) => self.not_found(&order),
             (Sent::Set { symbol, setting }, Outcome::Done) => {
-                self.record(self.heard(false), None, symbol, state::setting_event(setting))
+                self.on_setting(symbol, setting, false)
             }
             (Sent::Set { symbol, setting }, Outcome::Rejected(error)) => {
                 self.record(self.heard(false), None, symbol, SettingRejected { setting, error })
@@ -77,6 +78,14 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             // What a cancel or a modification did follows as an order update. A question without an answer is asked again.
             _ => Ok(()),
         }
+    }
+
+    /// A setting is a fact once, whether the answer or the stream tells it first.
+    fn on_setting(&mut self, symbol: Option<SymbolId>, setting: Setting, stream: bool) -> Result<(), Error> {
+        if self.state.has_setting(symbol, setting) {
+            return Ok(());
+        }
+        self.record(self.heard(stream), None, symbol, state::setting_event(setting))
     }
 
     fn on_order(&mut self, update: &OrderUpdate) -> Result<(), Error> {

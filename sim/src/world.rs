@@ -1,0 +1,327 @@
+//! The SimWorld is the world of a backtest: a feed, the exchange, and the ways between them and the engine.
+//!
+//! Time is that of the data. What happens at one instant happens in this order: requests arrive at the exchange, its answers
+//! reach the engine, market data reach the engine, the engine is woken, the market moves on. What the exchange did because of a
+//! market update is told before the update itself.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use alphaengine_core::exchange::{ExchangeUpdate, Input, Outgoing};
+use alphaengine_core::instrument::Instruments;
+use alphaengine_core::market::{Feed, MarketData, MarketUpdate, SymbolId};
+use alphaengine_core::units::Timestamp;
+
+use crate::config::SimConfig;
+use crate::exchange::SimExchange;
+use crate::funding_watch::{FundingWatch, Hole};
+use crate::latency::Delays;
+
+/// Why a world cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error<F: std::error::Error> {
+    #[error(transparent)]
+    Feed(F),
+    #[error("funding rates of {symbol} are missing between {from} and {to}")]
+    FundingHole { symbol: String, from: Timestamp, to: Timestamp },
+    #[error("there are no funding rates of {symbol}")]
+    NoFunding { symbol: String },
+    #[error("the data go back in time: from {from} to {to}")]
+    TimeWentBack { from: Timestamp, to: Timestamp },
+}
+
+/// Feed, exchange and delays.
+pub struct SimWorld<F> {
+    feed: F,
+    exchange: SimExchange,
+    names: Vec<String>,
+    watches: Vec<FundingWatch>,
+    require_funding: bool,
+    /// Nothing takes any time, so nothing is ever on its way.
+    is_instant: bool,
+    delays: Option<Ways>,
+    start: Timestamp,
+    now: Timestamp,
+    stage: Stage,
+    /// The next update of the feed, which has not happened yet.
+    ahead: Option<MarketUpdate>,
+    /// On the way to the exchange, by time of arrival and then order of sending.
+    requests: BinaryHeap<Reverse<Arrival>>,
+    sent: u64,
+    answers: VecDeque<(Timestamp, ExchangeUpdate)>,
+    market: VecDeque<(Timestamp, MarketUpdate)>,
+}
+
+struct Ways {
+    feed: Delays,
+    entry: Delays,
+    answer: Delays,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Fresh,
+    /// The account is open; the engine is not told yet that it may begin.
+    Opened,
+    Running,
+    /// The feed has ended.
+    Draining,
+    Over,
+}
+
+/// A request on its way.
+struct Arrival {
+    at: Timestamp,
+    number: u64,
+    outgoing: Outgoing,
+}
+
+impl PartialEq for Arrival {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Arrival {}
+
+impl PartialOrd for Arrival {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Arrival {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+impl<F: Feed> SimWorld<F> {
+    pub fn new(config: SimConfig, instruments: &Instruments, feed: F) -> SimWorld<F> {
+        let latency = config.latency.clone();
+        let ways = || Ways {
+            feed: Delays::new(latency.feed.clone(), config.seed, 1),
+            entry: Delays::new(latency.entry.clone(), config.seed, 2),
+            answer: Delays::new(latency.answer.clone(), config.seed, 3),
+        };
+        let is_instant = latency.is_zero();
+        SimWorld {
+            feed,
+            delays: (!is_instant).then(ways),
+            is_instant,
+            require_funding: config.require_funding,
+            exchange: SimExchange::new(config, instruments),
+            names: instruments.iter().map(|(_, instrument)| instrument.symbol.to_string()).collect(),
+            watches: vec![FundingWatch::default(); instruments.len()],
+            start: Timestamp::MIN,
+            now: Timestamp::MIN,
+            stage: Stage::Fresh,
+            ahead: None,
+            requests: BinaryHeap::new(),
+            sent: 0,
+            answers: VecDeque::new(),
+            market: VecDeque::new(),
+        }
+    }
+
+    /// The next thing that reaches the engine, and when. `wake_at` is when the engine wants to be woken.
+    #[inline]
+    pub fn next(&mut self, wake_at: Timestamp) -> Result<Option<(Timestamp, Input)>, Error<F::Error>> {
+        if self.is_instant && self.stage == Stage::Running && self.answers.is_empty() {
+            return self.next_instant(wake_at);
+        }
+        self.next_queued(wake_at)
+    }
+
+    /// Takes a request of the engine. Never waits: the answer comes back as an input.
+    #[inline]
+    pub fn submit(&mut self, at: Timestamp, outgoing: Outgoing) {
+        match &mut self.delays {
+            None => {
+                self.exchange.submit(at, &outgoing);
+                self.answers.extend(self.exchange.said().map(|update| (at, update)));
+            }
+            Some(ways) => {
+                self.sent += 1;
+                let at = at.plus(ways.entry.draw());
+                self.requests.push(Reverse(Arrival { at, number: self.sent, outgoing }));
+            }
+        }
+    }
+
+    pub fn exchange(&self) -> &SimExchange {
+        &self.exchange
+    }
+
+    pub fn feed(&self) -> &F {
+        &self.feed
+    }
+
+    /// Symbols for which the data had no funding rates at all.
+    pub fn without_funding(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().zip(&self.watches).filter(|(_, watch)| watch.settlements == 0).map(|(name, _)| name.as_str())
+    }
+
+    /// The time of the first update.
+    pub fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// The hot path: nothing is on its way, so the market moves on, or the engine is woken before it does.
+    #[inline]
+    fn next_instant(&mut self, wake_at: Timestamp) -> Result<Option<(Timestamp, Input)>, Error<F::Error>> {
+        let update = match self.ahead.take() {
+            Some(update) => update,
+            None => match self.feed.next_update().map_err(Error::Feed)? {
+                Some(update) => update,
+                None => {
+                    self.stage = Stage::Draining;
+                    return self.next_queued(wake_at);
+                }
+            },
+        };
+        if wake_at <= update.at && wake_at > self.now {
+            self.ahead = Some(update);
+            self.now = wake_at;
+            return Ok(Some((wake_at, Input::Wake)));
+        }
+        self.happen(&update)?;
+        if self.exchange.has_said() {
+            return Ok(Some(self.told_before(update)));
+        }
+        Ok(Some((update.at, Input::Market(update))))
+    }
+
+    /// What the exchange said because of an update comes before it.
+    #[cold]
+    fn told_before(&mut self, update: MarketUpdate) -> (Timestamp, Input) {
+        self.answers.extend(self.exchange.said().map(|said| (update.at, said)));
+        self.market.push_back((update.at, update));
+        match self.answers.pop_front() {
+            Some((at, said)) => (at, Input::Exchange(said)),
+            None => (update.at, Input::Market(update)),
+        }
+    }
+
+    /// The market moves.
+    #[inline]
+    fn happen(&mut self, update: &MarketUpdate) -> Result<(), Error<F::Error>> {
+        if update.at < self.now {
+            return Err(Error::TimeWentBack { from: self.now, to: update.at });
+        }
+        self.now = update.at;
+        if let MarketData::Funding(_) = update.data {
+            let watched = self.watches[update.symbol.index()].settled(update.at, self.start);
+            watched.map_err(|hole| self.hole(update.symbol, hole))?;
+        }
+        self.exchange.on_market(update);
+        Ok(())
+    }
+
+    #[cold]
+    fn hole(&self, symbol: SymbolId, hole: Hole) -> Error<F::Error> {
+        Error::FundingHole { symbol: self.names[symbol.index()].clone(), from: hole.from, to: hole.to }
+    }
+
+    /// The general case: whatever comes first.
+    #[inline(never)]
+    fn next_queued(&mut self, wake_at: Timestamp) -> Result<Option<(Timestamp, Input)>, Error<F::Error>> {
+        loop {
+            if self.stage == Stage::Fresh {
+                if !self.open()? {
+                    self.stage = Stage::Over;
+                    return Ok(None);
+                }
+                continue;
+            }
+            if self.stage != Stage::Draining && self.ahead.is_none() {
+                self.ahead = self.feed.next_update().map_err(Error::Feed)?;
+                if self.ahead.is_none() {
+                    self.stage = Stage::Draining;
+                }
+            }
+            let arrival = self.requests.peek().map_or(Timestamp::MAX, |Reverse(arrival)| arrival.at);
+            let answer = self.answers.front().map_or(Timestamp::MAX, |(at, _)| *at);
+            let heard = self.market.front().map_or(Timestamp::MAX, |(at, _)| *at);
+            let ahead = self.ahead.as_ref().map_or(Timestamp::MAX, |update| update.at);
+            let is_over = [arrival, answer, heard, ahead].iter().all(|at| *at == Timestamp::MAX);
+            if is_over {
+                return self.end();
+            }
+            let wake = if wake_at > self.now { wake_at } else { Timestamp::MAX };
+            if arrival <= answer && arrival <= heard && arrival <= ahead && arrival <= wake {
+                if let Some(Reverse(arrival)) = self.requests.pop() {
+                    self.exchange.submit(arrival.at, &arrival.outgoing);
+                    self.queue_answers(arrival.at);
+                }
+            } else if answer <= heard && answer <= ahead && answer <= wake {
+                if let Some((at, update)) = self.answers.pop_front() {
+                    self.now = self.now.max(at);
+                    return Ok(Some((self.now, Input::Exchange(update))));
+                }
+            } else if heard <= ahead && heard <= wake {
+                if self.stage == Stage::Opened {
+                    self.stage = Stage::Running;
+                    return Ok(Some((self.now, Input::Ready)));
+                }
+                if let Some((at, update)) = self.market.pop_front() {
+                    self.now = self.now.max(at);
+                    return Ok(Some((self.now, Input::Market(update))));
+                }
+            } else if wake <= ahead {
+                self.now = wake;
+                return Ok(Some((wake, Input::Wake)));
+            } else if self.stage == Stage::Opened {
+                self.stage = Stage::Running;
+                return Ok(Some((self.now, Input::Ready)));
+            } else if let Some(update) = self.ahead.take() {
+                self.happen(&update)?;
+                self.queue_answers(update.at);
+                let delay = self.delays.as_mut().map_or(0, |ways| ways.feed.draw());
+                // One stream keeps its order, whatever each message took.
+                let earliest = self.market.back().map_or(Timestamp::MIN, |(at, _)| *at);
+                self.market.push_back((update.at.plus(delay).max(earliest), update));
+            }
+        }
+    }
+
+    fn queue_answers(&mut self, at: Timestamp) {
+        if !self.exchange.has_said() {
+            return;
+        }
+        for update in self.exchange.said() {
+            let delay = self.delays.as_mut().map_or(0, |ways| ways.answer.draw());
+            let earliest = self.answers.back().map_or(Timestamp::MIN, |(at, _)| *at);
+            self.answers.push_back((at.plus(delay).max(earliest), update));
+        }
+    }
+
+    /// The first update says when the run begins. False when there is none.
+    fn open(&mut self) -> Result<bool, Error<F::Error>> {
+        self.ahead = self.feed.next_update().map_err(Error::Feed)?;
+        let Some(first) = &self.ahead else {
+            return Ok(false);
+        };
+        self.start = first.at;
+        self.now = first.at;
+        self.exchange.open_account(first.at);
+        let said: Vec<ExchangeUpdate> = self.exchange.said().collect();
+        self.answers.extend(said.into_iter().map(|update| (self.start, update)));
+        self.stage = Stage::Opened;
+        Ok(true)
+    }
+
+    fn end(&mut self) -> Result<Option<(Timestamp, Input)>, Error<F::Error>> {
+        if self.stage == Stage::Over {
+            return Ok(None);
+        }
+        self.stage = Stage::Over;
+        for (index, watch) in self.watches.iter().enumerate() {
+            if self.require_funding && watch.settlements == 0 {
+                return Err(Error::NoFunding { symbol: self.names[index].clone() });
+            }
+            watch.ended(self.now).map_err(|hole| self.hole(SymbolId(index as u16), hole))?;
+        }
+        Ok(Some((self.now, Input::End)))
+    }
+}
