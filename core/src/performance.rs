@@ -4,11 +4,11 @@
 //! no allocation. All else is out of line. What is kept does not grow with the length of a run beyond a fixed bound.
 
 use crate::account::Account;
-use crate::event::{Event, Recorded};
+use crate::event::{Event, Recorded, TradeExecuted};
 use crate::exchange::TransferReason;
 use crate::id::Asset;
 use crate::market::SymbolId;
-use crate::report::{EquityCurve, EquityTracker};
+use crate::report::{Costs, EquityCurve, EquityTracker, Execution, RoundTrips};
 use crate::state::State;
 use crate::units::{Money, Price, Qty, Timestamp};
 
@@ -31,11 +31,23 @@ pub struct Performance {
     is_capital: bool,
     wallet: Money,
     asset: Asset,
+    trips: RoundTrips,
+    costs: Costs,
+    execution: Execution,
+    /// Deposits less withdrawals after the start.
     transfers: Money,
     insurance: Money,
-    unrealized: Money,
-    is_finished: bool,
+    ended: Option<Ending>,
     curve: EquityCurve,
+}
+
+/// What is left open when a run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// What the positions would have realised.
+    pub unrealized: Money,
+    /// Orders that were not over.
+    pub open_orders: u64,
 }
 
 /// The first and the newest price of a symbol; zero before the first.
@@ -57,28 +69,54 @@ impl Performance {
             is_capital: false,
             wallet: Money::ZERO,
             asset: Asset::default(),
+            trips: RoundTrips::new(symbols),
+            costs: Costs::default(),
+            execution: Execution::default(),
             transfers: Money::ZERO,
             insurance: Money::ZERO,
-            unrealized: Money::ZERO,
-            is_finished: false,
+            ended: None,
             curve: EquityCurve::empty(Timestamp::ZERO),
         }
     }
 
     /// Takes an event that was just folded into the state. Where it moved money or positions, an observation follows.
     pub fn fold(&mut self, recorded: &Recorded, state: &State) {
+        let at = recorded.at;
         match &recorded.event {
-            Event::TradeExecuted(_) => {
-                if let Some(symbol) = recorded.symbol {
-                    let held = state.positions(symbol).iter().map(|position| position.qty().abs());
-                    self.changed.push((symbol, held.fold(Qty::ZERO, Qty::saturating_add)));
-                }
+            Event::OrderRequested(event) => self.execution.requested(event.client_order_id, at),
+            Event::OrderPlaced(event) => self.execution.answered(&event.client_order_id, at),
+            Event::TradeExecuted(event) => self.trade(recorded, event, state),
+            Event::OrderCanceled(event) => {
+                self.execution.answered(&event.client_order_id, at);
+                self.execution.canceled += 1;
+            }
+            Event::OrderExpired(event) => {
+                self.execution.answered(&event.client_order_id, at);
+                self.execution.expired += 1;
+            }
+            Event::OrderRejected(event) => {
+                self.execution.answered(&event.client_order_id, at);
+                self.execution.rejected += 1;
+                *self.execution.rejects.entry(event.error.code).or_default() += 1;
+            }
+            Event::OrderProvenAbsent(_) => self.execution.rejected += 1,
+            Event::CancelRejected(event) => {
+                *self.execution.change_rejects.entry(event.error.code).or_default() += 1;
+            }
+            Event::ModifyRejected(event) => {
+                *self.execution.change_rejects.entry(event.error.code).or_default() += 1;
+            }
+            Event::CommandRefused(event) => self.execution.refused(&event.refusal),
+            Event::LiquidationStarted(_) => self.execution.liquidations += 1,
+            Event::FundingApplied(event) => {
+                self.costs.fund(event.payment.amount);
+                self.trips.fund(&event.payment);
                 self.money_moves();
             }
-            Event::FundingApplied(_) => self.money_moves(),
             Event::TransferBooked(event) => {
                 match event.reason {
-                    TransferReason::Deposit if event.id == 0 => self.is_capital = true,
+                    // A run begins once, whatever comes later.
+                    TransferReason::Deposit if event.id == 0 && self.trips.fills == 0 => self.is_capital = true,
                     _ if event.asset != self.asset => {}
                     TransferReason::InsuranceClear => self.insurance = self.insurance.saturating_add(event.amount),
                     _ => self.transfers = self.transfers.saturating_add(event.amount),
@@ -87,6 +125,23 @@ impl Performance {
             }
             _ => {}
         }
+    }
+
+    fn trade(&mut self, recorded: &Recorded, event: &TradeExecuted, state: &State) {
+        let Some(symbol) = recorded.symbol else {
+            return;
+        };
+        self.execution.answered(&event.client_order_id, recorded.at);
+        self.execution.fills += 1;
+        self.costs.fill(&event.fill);
+        // Fees in another asset have no price here: they are told apart and belong to no trade.
+        let is_same_asset = event.fill.fee_asset == state.margin_asset(symbol);
+        let fee = if is_same_asset { event.fill.fee } else { Money::ZERO };
+        let after = state.position(symbol, event.position_side).qty();
+        self.trips.fill(symbol, event, fee, after);
+        let held = state.positions(symbol).iter().map(|position| position.qty().abs());
+        self.changed.push((symbol, held.fold(Qty::ZERO, Qty::saturating_add)));
+        self.money_moves();
     }
 
     fn money_moves(&mut self) {
@@ -117,7 +172,7 @@ impl Performance {
     /// An observation with which the run begins, a bucket or a day ends, or after which money or positions are different.
     #[cold]
     fn observe_due(&mut self, at: Timestamp, account: &Account) {
-        if self.is_finished {
+        if self.ended.is_some() {
             return;
         }
         let is_start = self.tracker.is_none() || std::mem::take(&mut self.is_capital);
@@ -156,12 +211,11 @@ impl Performance {
 
     /// The run has ended. What comes after is not counted.
     pub fn finish(&mut self, at: Timestamp, state: &State, account: &Account) {
-        if self.is_finished {
+        if self.ended.is_some() {
             return;
         }
-        self.is_finished = true;
+        self.ended = Some(Ending { unrealized: account.unrealized(), open_orders: state.orders.len() as u64 });
         self.due = Timestamp::MAX;
-        self.unrealized = account.unrealized();
         self.curve = match self.tracker.take() {
             Some(tracker) => tracker.finish(at, account.wallet(), account.notional(state)),
             None => EquityCurve::empty(at),
@@ -183,6 +237,18 @@ impl Performance {
         self.asset
     }
 
+    pub fn trips(&self) -> &RoundTrips {
+        &self.trips
+    }
+
+    pub fn costs(&self) -> &Costs {
+        &self.costs
+    }
+
+    pub fn execution(&self) -> &Execution {
+        &self.execution
+    }
+
     /// Deposits less withdrawals after the start.
     pub fn transfers(&self) -> Money {
         self.transfers
@@ -193,8 +259,8 @@ impl Performance {
         self.insurance
     }
 
-    /// What the positions would have realised at the end.
-    pub fn unrealized(&self) -> Money {
-        self.unrealized
+    /// `None` before [`Performance::finish`].
+    pub fn ending(&self) -> Option<Ending> {
+        self.ended
     }
 }

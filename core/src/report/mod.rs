@@ -4,8 +4,20 @@
 //! [`execution`](Execution) of orders and the [`costs`](Costs). When it has ended, [`Report`] computes the figures from them and
 //! a table shows them.
 
+mod costs;
 mod drawdown;
 mod equity;
+mod execution;
+mod round_trip;
+mod round_trips;
+mod spans;
+mod trip_stats;
 
+pub use costs::{AssetFees, Costs};
 pub use drawdown::Drawdowns;
 pub use equity::{DayEnd, EquityCurve, EquityPoint, EquityTracker, Exposure};
+pub use execution::Execution;
+pub use round_trip::{OpenTrip, RoundTrip};
+pub use round_trips::RoundTrips;
+pub use spans::Spans;
+pub use trip_stats::TripStats;
