@@ -175,7 +175,7 @@ impl Performance {
         if self.ended.is_some() {
             return;
         }
-        let is_start = self.tracker.is_none() || std::mem::take(&mut self.is_capital);
+        let is_start = std::mem::take(&mut self.is_capital) || self.tracker.is_none();
         let notional_before = self.notional(account);
         for (symbol, held) in self.changed.drain(..) {
             self.held[symbol.index()] = held;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::daily::DailyReturns;
 use super::equity::EquityCurve;
-use super::figure::{days, figure, money_ratio, ratio};
+use super::figure::{days, figure, money_ratio};
 use super::sections::{CostFigures, Durations, ExecutionFigures, ExposureFigures, Open, Outcome, Risk, SymbolFigures};
 use super::sparkline;
 use super::trade_figures::TradeFigures;
@@ -134,5 +134,5 @@ pub(super) fn cagr(curve: &EquityCurve) -> Option<f64> {
 
 /// What all capital, put into the contract at the first price and held to the last, earns after the fee of the entry.
 pub(super) fn buy_and_hold(first: f64, last: f64, taker_fee: Rate) -> Option<f64> {
-    ratio(last, first * (1.0 + taker_fee.to_f64())).and_then(|growth| figure(growth - 1.0))
+    figure(last / (first * (1.0 + taker_fee.to_f64())) - 1.0)
 }

@@ -3,9 +3,9 @@
 use super::summary::Report;
 use super::text::{count, duration, money, number, percent, signed, signed_mean, signed_percent, times};
 use super::trade_figures::TradeFigures;
-use crate::units::{Money, Nanos};
+use crate::units::Money;
 
-/// Of a block: label, value, and the gap to the next one. Three of them are 98 columns.
+/// Of a block: label, value, and the gap to the next one. Three of them are 100 columns.
 const LABEL: usize = 16;
 const VALUE: usize = 15;
 const GAP: &str = "  ";
@@ -132,19 +132,16 @@ impl Report {
 
     fn exposure_block(&self) -> Block {
         let (exposure, durations) = (&self.exposure, &self.durations);
-        let both = |mean: Option<Nanos>, median: Option<Nanos>| match (mean, median) {
-            (None, None) => duration(None),
-            (mean, median) => format!("{} / {}", duration(mean), duration(median)),
-        };
         let lines = vec![
             ("In market", percent(exposure.in_market_ratio)),
             ("Leverage mean", times(exposure.mean_leverage)),
             ("Leverage max", times(exposure.max_leverage)),
             ("Turnover", times(exposure.turnover)),
             ("  per day", times(exposure.turnover_per_day)),
-            ("Held mean/median", both(durations.all.mean_ns, durations.all.median_ns)),
-            ("  winners", both(durations.winners.mean_ns, durations.winners.median_ns)),
-            ("  losers", both(durations.losers.mean_ns, durations.losers.median_ns)),
+            ("Held, mean", duration(durations.all.mean_ns)),
+            ("  median", duration(durations.all.median_ns)),
+            ("  winners, mean", duration(durations.winners.mean_ns)),
+            ("  losers, mean", duration(durations.losers.mean_ns)),
         ];
         Block { heading: "Exposure", lines }
     }
@@ -240,7 +237,7 @@ fn side_row(name: &str, figures: &TradeFigures) -> [String; 7] {
 fn row(cells: [String; 7]) -> String {
     let [name, trades, win_rate, pnl, factor, fees, funding] = cells;
     let name: String = name.chars().take(18).collect();
-    format!("{name:<18}{trades:>11}{win_rate:>11}{pnl:>18}{factor:>12}{fees:>14}{funding:>14}\n")
+    format!("{name:<18}{trades:>11}{win_rate:>11}{pnl:>18}{factor:>12}{fees:>15}{funding:>15}\n")
 }
 
 fn side_by_side(blocks: &[Block]) -> String {
@@ -257,8 +254,8 @@ fn side_by_side(blocks: &[Block]) -> String {
         let cell = |block: &Block| match block.lines.get(index) {
             // A value that needs more room takes it from its label's padding.
             Some((label, value)) => {
-                let room = width.saturating_sub(label.chars().count());
-                format!("{label}{value:>room$}")
+                let room = width.saturating_sub(label.chars().count() + 1);
+                format!("{label} {value:>room$}")
             }
             None => " ".repeat(width),
         };

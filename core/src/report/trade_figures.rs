@@ -49,8 +49,9 @@ impl TradeFigures {
         let average_loss = ratio(stats.lost.to_f64(), losses);
         let expectancy = ratio(pnl.to_f64(), count as f64);
         let expectancy_ratio = || {
-            let payoff = average_win.unwrap_or(0.0) / -average_loss?;
-            figure((1.0 + payoff) * win_rate? - 1.0)
+            let average_win = if stats.wins > 0 { stats.won.to_f64() / wins } else { 0.0 };
+            let payoff = average_win * losses / -stats.lost.to_f64();
+            figure((1.0 + payoff) * wins / count as f64 - 1.0)
         };
         let sqn = || {
             let (mean, deviation) = (pnl.to_f64() / count as f64, stats.deviation()?);
