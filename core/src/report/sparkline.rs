@@ -1,14 +1,27 @@
 //! A sparkline draws the equity as one line of blocks.
 
 use super::equity::EquityCurve;
+use crate::units::Money;
 
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// The equity over time in `width` columns. Each shows the equity at the end of its share of the time. Empty for a run
-/// without duration.
-pub fn of_curve(curve: &EquityCurve, width: usize) -> String {
-    if curve.duration() <= 0 || curve.points.is_empty() || width == 0 {
-        return String::new();
+/// The equity of a run, drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sparkline {
+    pub blocks: String,
+    /// The lowest equity, between the points of the curve too.
+    pub low: Money,
+    /// The highest of the points.
+    pub high: Money,
+}
+
+/// The equity over time in `width` columns. Each shows the equity at the end of its share of the time. `None` for a run without
+/// duration.
+pub fn of_curve(curve: &EquityCurve, width: usize) -> Option<Sparkline> {
+    let low = curve.points.iter().map(|point| point.low).min()?;
+    let high = curve.points.iter().map(|point| point.equity).max()?;
+    if curve.duration() <= 0 || width == 0 {
+        return None;
     }
     let mut values = Vec::with_capacity(width);
     let mut next = 0;
@@ -23,11 +36,11 @@ pub fn of_curve(curve: &EquityCurve, width: usize) -> String {
         }
         values.push(value);
     }
-    sparkline(&values)
+    Some(Sparkline { blocks: blocks(&values), low, high })
 }
 
 /// One block a value, from the lowest to the highest; the same in the middle when all are equal.
-fn sparkline(values: &[f64]) -> String {
+fn blocks(values: &[f64]) -> String {
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);
     let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let block = |value: f64| {
@@ -44,13 +57,13 @@ fn sparkline(values: &[f64]) -> String {
 mod tests {
     use super::*;
     use crate::report::EquityTracker;
-    use crate::units::{Money, Timestamp};
+    use crate::units::Timestamp;
 
     #[test]
     fn from_the_lowest_to_the_highest() {
-        assert_eq!(sparkline(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]), "▁▂▃▄▅▆▇█");
-        assert_eq!(sparkline(&[5.0, 5.0]), "▄▄");
-        assert_eq!(sparkline(&[-10.0, 10.0, -10.0]), "▁█▁");
+        assert_eq!(blocks(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]), "▁▂▃▄▅▆▇█");
+        assert_eq!(blocks(&[5.0, 5.0]), "▄▄");
+        assert_eq!(blocks(&[-10.0, 10.0, -10.0]), "▁█▁");
     }
 
     #[test]
@@ -62,9 +75,9 @@ mod tests {
             tracker.observe(second(at), Money::whole(equity).exact());
         }
         let curve = tracker.finish(second(8), Money::ZERO, Money::ZERO);
-        let drawn = of_curve(&curve, 4);
-        assert_eq!(drawn.chars().count(), 4);
-        assert!(drawn.starts_with('▁'), "{drawn}");
-        assert_eq!(of_curve(&EquityCurve::empty(second(0)), 4), "");
+        let Sparkline { blocks: drawn, low, high } = of_curve(&curve, 4).unwrap();
+        assert_eq!((low, high), (Money::whole(100), Money::whole(170)));
+        assert_eq!(drawn, "▁▁█▅");
+        assert_eq!(of_curve(&EquityCurve::empty(second(0)), 4), None);
     }
 }

@@ -9,7 +9,7 @@ use super::daily::DailyReturns;
 use super::equity::EquityCurve;
 use super::figure::{days, figure, money_ratio};
 use super::sections::{CostFigures, Durations, ExecutionFigures, ExposureFigures, Open, Outcome, Risk, SymbolFigures};
-use super::sparkline;
+use super::sparkline::{self, Sparkline};
 use super::trade_figures::TradeFigures;
 use crate::id::Asset;
 use crate::instrument::Instruments;
@@ -44,7 +44,7 @@ pub struct Report {
     pub execution: ExecutionFigures,
     pub convention: &'static str,
     #[serde(skip)]
-    pub(super) sparkline: String,
+    pub(super) sparkline: Option<Sparkline>,
 }
 
 impl Report {

@@ -10,7 +10,9 @@ const LABEL: usize = 16;
 const VALUE: usize = 15;
 const GAP: &str = "  ";
 /// More symbols than this are summed up in one line.
-const MOST_SYMBOLS: usize = 10;
+const MOST_SYMBOLS: usize = 6;
+/// The width of a row of closed trades: that of three blocks.
+const ROW: usize = 3 * (LABEL + 1 + VALUE) + 2 * GAP.len();
 
 /// A heading and its lines.
 struct Block {
@@ -32,14 +34,14 @@ impl Report {
         text
     }
 
-    /// The balance, the benchmark and the curve.
+    /// The balance and the curve, with its lowest and highest value.
     fn head(&self) -> String {
         let result = &self.result;
         let (initial, last) = (money(result.initial_equity), money(result.final_equity));
-        let mut text = format!("Equity  {initial} -> {last} {}   {}", self.asset, signed_percent(result.total_return));
-        text += &format!("   (buy and hold {})\n", signed_percent(result.buy_and_hold));
-        if !self.sparkline.is_empty() {
-            text += &format!("        {}\n", self.sparkline);
+        let mut text = format!("Equity  {initial} → {last} {}   {}\n", self.asset, signed_percent(result.total_return));
+        if let Some(drawn) = &self.sparkline {
+            let (low, high) = (money(drawn.low), money(drawn.high));
+            text += &format!("        {}  {low} to {high}\n", drawn.blocks);
         }
         text.push('\n');
         text
@@ -181,6 +183,7 @@ impl Report {
         }
         let headings = ["Closed trades", "Trades", "Win rate", "Net PnL", "Prof.factor", "Fees", "Funding"];
         let mut text = row(headings.map(str::to_owned));
+        text += &format!("{}\n", "─".repeat(ROW));
         for (name, figures) in rows {
             text += &row(side_row(name, figures));
         }
@@ -214,12 +217,18 @@ fn signed_trade(pnl: Option<Money>) -> String {
 
 /// `name x times`, the most frequent first, as many as fit a line.
 fn list(mut counts: Vec<(String, u64)>) -> String {
-    const MOST: usize = 4;
+    const ROOM: usize = 68;
     counts.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
-    let more = if counts.len() > MOST { ", ..." } else { "" };
-    let told: Vec<String> =
-        counts.iter().take(MOST).map(|(name, times)| format!("{name} x {}", count(*times))).collect();
-    told.join(", ") + more
+    let mut text = String::new();
+    for (name, times) in counts {
+        let item = format!("{name} x {}", count(times));
+        if text.len() + item.len() > ROOM {
+            return text + ", ...";
+        }
+        text += if text.is_empty() { "" } else { ", " };
+        text += &item;
+    }
+    text
 }
 
 fn side_row(name: &str, figures: &TradeFigures) -> [String; 7] {
@@ -248,7 +257,7 @@ fn side_by_side(blocks: &[Block]) -> String {
         text.push('\n');
     };
     put(blocks.iter().map(|block| format!("{:<width$}", block.heading)).collect());
-    put(blocks.iter().map(|_| "-".repeat(width)).collect());
+    put(blocks.iter().map(|_| "─".repeat(width)).collect());
     let height = blocks.iter().map(|block| block.lines.len()).max().unwrap_or(0);
     for index in 0..height {
         let cell = |block: &Block| match block.lines.get(index) {
