@@ -112,3 +112,51 @@ fn share(fee: Money, part: Qty, whole: Qty) -> Money {
     let steps = div_round(i128::from(fee.steps()) * part, whole, Rounding::HalfEven);
     Money::from_steps(i64::try_from(steps).unwrap_or(fee.steps()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::Side;
+    use crate::units::{Price, Timestamp};
+
+    fn sell(qty: i64, realized: i64) -> TradeExecuted {
+        TradeExecuted {
+            client_order_id: Default::default(),
+            order_id: 1,
+            side: Side::Sell,
+            position_side: PositionSide::Both,
+            traded_at: Timestamp::ZERO,
+            fill: Fill {
+                trade_id: 1,
+                price: Price::whole(100),
+                qty: Qty::whole(qty),
+                fee: Money::ZERO,
+                fee_asset: Default::default(),
+                is_maker: false,
+                is_liquidation: false,
+                realized: Money::whole(realized),
+            },
+        }
+    }
+
+    #[test]
+    fn a_position_from_before_is_a_trade_too() {
+        let mut trips = RoundTrips::new(1);
+        let symbol = SymbolId(0);
+        assert_eq!(trips.fill(symbol, &sell(1, 5), Money::ZERO, Qty::whole(2)), None);
+        let closed = trips.fill(symbol, &sell(2, 10), Money::ZERO, Qty::ZERO).unwrap();
+        assert_eq!((closed.is_long, closed.qty, closed.pnl()), (true, Qty::whole(3), Money::whole(15)));
+        assert_eq!(trips.open().count(), 0);
+    }
+
+    #[test]
+    fn the_parts_of_a_fee_are_the_whole() {
+        let (fee, whole) = (Money::from_steps(100), Qty::whole(3));
+        assert_eq!(share(fee, Qty::whole(-1), whole), Money::from_steps(33));
+        assert_eq!(share(fee, whole, whole), fee);
+        let mut trips = RoundTrips::new(1);
+        trips.fill(SymbolId(0), &sell(3, 0), fee, Qty::whole(-2));
+        let (_, _, open) = trips.open().next().unwrap();
+        assert_eq!((trips.all.fees, open.fees), (Money::from_steps(33), Money::from_steps(67)));
+    }
+}

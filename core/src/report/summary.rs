@@ -29,7 +29,8 @@ pub struct Report {
     pub end: Timestamp,
     /// Fractional.
     pub days: f64,
-    /// In which equity is counted, and so is all money without an asset of its own.
+    /// In which equity is counted, and so is all money without an asset of its own. Trades and funding of contracts with
+    /// another margin asset are added one to one.
     pub asset: Asset,
     pub result: Outcome,
     pub risk: Risk,
