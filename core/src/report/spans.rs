@@ -3,7 +3,7 @@
 use crate::units::Nanos;
 
 /// Up to here every duration is kept and quantiles are exact.
-pub const MOST_EXACT: usize = 1_000_000;
+const MOST_EXACT: usize = 1_000_000;
 
 /// Each power of two is divided into this many classes: a quantile from classes is at most 1/128 too low.
 const CLASSES: usize = 128;
@@ -11,7 +11,7 @@ const CLASS_BITS: u32 = CLASSES.trailing_zeros();
 
 /// Durations in nanoseconds. Negative ones count as zero.
 ///
-/// Beyond [`MOST_EXACT`] durations only their classes are kept: 58 kB, with a resolution of 1/128. The mean stays exact.
+/// Beyond a million durations only their classes are kept: 58 kB, with a resolution of 1/128. The mean stays exact.
 #[derive(Debug, Clone, Default)]
 pub struct Spans {
     count: u64,
