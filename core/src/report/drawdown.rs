@@ -125,11 +125,7 @@ impl DrawdownWatch {
             self.note_duration(end, true);
         }
         let (fall, peak) = self.steepest;
-        let max_ratio = if peak > 0 {
-            Some(ratio(fall, peak))
-        } else {
-            (self.peak > 0).then_some(0.0)
-        };
+        let max_ratio = if peak > 0 { Some(ratio(fall, peak)) } else { (self.peak > 0).then_some(0.0) };
         let max = Money::from_exact(self.deepest, Rounding::HalfEven).unwrap_or(Money::MAX);
         Drawdowns { max, max_ratio, ..self.ended }
     }

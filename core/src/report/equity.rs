@@ -64,6 +64,20 @@ pub struct EquityCurve {
 }
 
 impl EquityCurve {
+    /// The curve of a run without money.
+    pub fn empty(at: Timestamp) -> EquityCurve {
+        EquityCurve {
+            start: at,
+            end: at,
+            initial: Money::ZERO,
+            last: Money::ZERO,
+            days: Vec::new(),
+            points: Vec::new(),
+            drawdowns: Drawdowns::default(),
+            exposure: Exposure::default(),
+        }
+    }
+
     pub fn duration(&self) -> Nanos {
         self.end.since(self.start)
     }
