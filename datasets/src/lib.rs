@@ -4,5 +4,7 @@
 pub mod chunk;
 mod error;
 pub mod kind;
+pub mod sample;
+pub mod workload;
 
 pub use error::Error;
