@@ -3,7 +3,9 @@
 
 pub mod chunk;
 mod error;
+pub mod fetch;
 pub mod kind;
+pub mod month;
 pub mod sample;
 pub mod workload;
 
