@@ -1,6 +1,7 @@
 //! Market data in and out: the Binance archive, a Parquet catalogue, recordings, checks, resampling and the built-in
 //! SYNTHETIC sample.
 
+pub mod check;
 pub mod chunk;
 mod error;
 pub mod fetch;

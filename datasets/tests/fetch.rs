@@ -1,5 +1,7 @@
 //! Fetching from an archive on 127.0.0.1: the good case, resuming, and everything that goes wrong on a network.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::fs;

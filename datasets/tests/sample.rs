@@ -1,5 +1,7 @@
 //! The SYNTHETIC sample: the same bits everywhere, and the habits of a market.
 
+#![allow(clippy::unwrap_used)]
+
 use alphaengine_core::market::{Bar, Funding, Timeframe};
 use alphaengine_core::units::{NANOS_PER_MINUTE, Price};
 use alphaengine_datasets::chunk::{CHUNK_ROWS, Chunk, Timed};

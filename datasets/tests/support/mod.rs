@@ -1,5 +1,7 @@
 //! A small archive on 127.0.0.1: it serves a directory, writes down what is asked for, and fails on request.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
