@@ -1,8 +1,10 @@
 //! Market data in and out: the Binance archive, a Parquet catalogue, recordings, checks, resampling and the built-in
 //! SYNTHETIC sample.
 
+pub mod catalog;
 pub mod check;
 pub mod chunk;
+mod disk;
 mod error;
 pub mod fetch;
 pub mod kind;

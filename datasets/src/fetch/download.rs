@@ -12,8 +12,9 @@ use reqwest::{Client, Response, StatusCode};
 
 use super::plan::{ArchiveFile, FetchPlan};
 use super::progress::Progress;
-use super::{LONGEST_WAIT, create_dir, disk, verify};
+use super::{LONGEST_WAIT, verify};
 use crate::Error;
+use crate::disk::{create_dir, disk};
 
 const TRIES: u32 = 5;
 const CONNECT: Duration = Duration::from_secs(10);

@@ -7,7 +7,6 @@ mod progress;
 mod verify;
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::Error;
+use crate::disk::create_dir;
 use download::{Downloader, Outcome};
 use progress::Progress;
 
@@ -102,23 +102,6 @@ pub fn fetch(plan: &FetchPlan) -> Result<FetchReport, Error> {
 fn in_order<T>(mut items: Vec<(usize, T)>) -> Vec<T> {
     items.sort_by_key(|(index, _)| *index);
     items.into_iter().map(|(_, item)| item).collect()
-}
-
-fn create_dir(directory: &Path) -> Result<(), Error> {
-    std::fs::create_dir_all(directory).map_err(|problem| disk(directory, "this folder cannot be made", &problem))
-}
-
-/// A disk that cannot be written: no file of the plan can be had.
-fn disk(path: &Path, what: &str, problem: &std::io::Error) -> Error {
-    use std::io::ErrorKind;
-    let hint = match problem.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            "free some space and run the same command again: it goes on where it stopped"
-        }
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "choose a directory that you may write to",
-        _ => "check the directory and run the same command again: it goes on where it stopped",
-    };
-    Error::new(format!("{what}: {problem}")).file(path).hint(hint)
 }
 
 /// Waits between tries grow up to this; the archive cannot ask for more.

@@ -7,6 +7,7 @@ use alphaengine_core::market::Timeframe;
 use alphaengine_core::units::NANOS_PER_DAY;
 
 use crate::Error;
+use crate::disk::check_symbol;
 use crate::kind::Kind;
 use crate::month::Month;
 
@@ -124,16 +125,6 @@ impl FetchPlan {
         let days = |month: Month| (0..month.days()).map(move |day| month.start().plus(day * NANOS_PER_DAY));
         months.flat_map(days).map(|day| day.to_string().chars().take(10).collect()).collect()
     }
-}
-
-/// Symbols become parts of paths. Some have letters beyond ASCII; none has a dot or a slash.
-pub(crate) fn check_symbol(symbol: &str) -> Result<(), Error> {
-    let good = !symbol.is_empty() && symbol.len() <= 64 && symbol.chars().all(|c| c.is_alphanumeric() || c == '_');
-    if good {
-        return Ok(());
-    }
-    let shown: String = symbol.chars().take(64).flat_map(char::escape_default).collect();
-    Err(Error::new(format!("`{shown}` is not a symbol")).hint("symbols look like BTCUSDT or BTCUSDT_250328"))
 }
 
 #[cfg(test)]
