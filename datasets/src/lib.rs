@@ -1,8 +1,15 @@
 //! Market data in and out: the Binance archive, a Parquet catalogue, recordings, checks, resampling and the built-in
 //! SYNTHETIC sample.
 
+pub mod catalog;
+pub mod check;
 pub mod chunk;
+mod disk;
 mod error;
+pub mod fetch;
 pub mod kind;
+pub mod month;
+pub mod sample;
+pub mod workload;
 
 pub use error::Error;
