@@ -4,5 +4,7 @@
 pub mod chunk;
 mod error;
 pub mod kind;
+pub mod read;
+pub mod tape;
 
 pub use error::Error;
