@@ -37,6 +37,28 @@ impl Chunk {
         }
     }
 
+    /// The time of the first row; of bars, when it opened.
+    pub fn first_at(&self) -> Option<Timestamp> {
+        match self {
+            Chunk::Bars(rows) | Chunk::MarkBars(rows) => rows.first().map(|bar| bar.open_time),
+            Chunk::Marks(rows) => rows.first().map(|row| row.at),
+            Chunk::Funding(rows) => rows.first().map(|row| row.at),
+            Chunk::Books(rows) => rows.first().map(|row| row.at),
+            Chunk::Trades(rows) => rows.first().map(|row| row.at),
+        }
+    }
+
+    /// The time of the last row; of bars, when it opened.
+    pub fn last_at(&self) -> Option<Timestamp> {
+        match self {
+            Chunk::Bars(rows) | Chunk::MarkBars(rows) => rows.last().map(|bar| bar.open_time),
+            Chunk::Marks(rows) => rows.last().map(|row| row.at),
+            Chunk::Funding(rows) => rows.last().map(|row| row.at),
+            Chunk::Books(rows) => rows.last().map(|row| row.at),
+            Chunk::Trades(rows) => rows.last().map(|row| row.at),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -9,7 +9,11 @@ mod error;
 pub mod fetch;
 pub mod kind;
 pub mod month;
+pub mod read;
 pub mod sample;
+pub mod sheet;
+pub mod tape;
 pub mod workload;
 
 pub use error::Error;
+pub use tape::Tape;

@@ -1,0 +1,115 @@
+//! Readers turn files into chunks: CSV (plain, zip, gzip), Parquet, and raw recordings. Every row is checked; what is
+//! wrong is an [`Error`] that names the file, the row and, where there is one, the next step.
+
+mod csv;
+mod input;
+mod layout;
+mod parquet;
+mod rows;
+mod value;
+
+use std::path::Path;
+
+use alphaengine_core::market::{Bar, Timeframe};
+use alphaengine_core::units::{NANOS_PER_SECOND, Timestamp};
+
+use crate::Error;
+use crate::chunk::{Chunk, ChunkSource};
+use crate::kind::Kind;
+
+/// Rows that are read to learn what a file is.
+const HEAD_ROWS: usize = 1_024;
+
+/// What the beginning of a table says about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    pub kind: Kind,
+    /// Of klines: from the file's name, else the smallest step between the opening times of the first rows.
+    pub timeframe: Option<Timeframe>,
+    pub first: Timestamp,
+    /// Where it is cheap to know.
+    pub last: Option<Timestamp>,
+}
+
+enum Table {
+    Csv(csv::CsvReader),
+    Parquet(parquet::ParquetReader),
+}
+
+impl Table {
+    fn open(path: &Path, timeframe: Option<Timeframe>) -> Result<Table, Error> {
+        if input::extension(path) == "parquet" {
+            return parquet::ParquetReader::open(path, timeframe).map(Table::Parquet);
+        }
+        csv::CsvReader::open(path, input::open(path)?, timeframe).map(Table::Csv)
+    }
+
+    fn rows(&mut self) -> &mut rows::Rows {
+        match self {
+            Table::Csv(reader) => reader.rows(),
+            Table::Parquet(reader) => reader.rows(),
+        }
+    }
+}
+
+impl ChunkSource for Table {
+    fn next_chunk(&mut self) -> Result<Option<Chunk>, Error> {
+        match self {
+            Table::Csv(reader) => reader.next_chunk(),
+            Table::Parquet(reader) => reader.next_chunk(),
+        }
+    }
+}
+
+/// Opens a table of any known kind. The timeframe of klines is told as [`head`] does where none is given.
+pub fn open(path: &Path, timeframe: Option<Timeframe>) -> Result<Box<dyn ChunkSource>, Error> {
+    let mut table = Table::open(path, timeframe)?;
+    if timeframe.is_none() && table.rows().kind().has_timeframe() {
+        table = Table::open(path, head(path, None)?.timeframe)?;
+    }
+    Ok(Box::new(table))
+}
+
+/// Reads the beginning of a table. `fallback` is the timeframe of klines that do not tell theirs, because there is only
+/// one row.
+pub fn head(path: &Path, fallback: Option<Timeframe>) -> Result<Head, Error> {
+    let mut table = Table::open(path, None)?;
+    let kind = table.rows().kind();
+    table.rows().set_capacity(HEAD_ROWS);
+    let empty = || Error::new("the file holds no rows").file(path);
+    let chunk = table.next_chunk()?.ok_or_else(empty)?;
+    let first = chunk.first_at().ok_or_else(empty)?;
+    let timeframe = match &chunk {
+        Chunk::Bars(bars) | Chunk::MarkBars(bars) => Some(timeframe_of(path, bars, fallback)?),
+        _ => None,
+    };
+    let last = match &mut table {
+        Table::Parquet(reader) => {
+            reader.skip_to_end();
+            reader.next_chunk()?.unwrap_or(chunk).last_at()
+        }
+        Table::Csv(_) => None,
+    };
+    Ok(Head { kind, timeframe, first, last })
+}
+
+fn timeframe_of(path: &Path, bars: &[Bar], fallback: Option<Timeframe>) -> Result<Timeframe, Error> {
+    if let Some(named) = layout::timeframe_in_path(path) {
+        return Ok(named);
+    }
+    let steps = bars.windows(2).filter_map(|pair| match pair {
+        [earlier, later] => Some(later.open_time.since(earlier.open_time)),
+        _ => None,
+    });
+    let Some(step) = steps.min() else {
+        let hint = "name it in the file's name, as in BTCUSDT-1m.csv, or in the folder's";
+        return fallback.ok_or_else(|| Error::new("one bar does not tell its timeframe").file(path).hint(hint));
+    };
+    let found = Timeframe::ALL.into_iter().find(|timeframe| timeframe.nanos() == step);
+    found.ok_or_else(|| {
+        let known = Timeframe::ALL.map(Timeframe::name).join(" ");
+        Error::new(format!("the bars are {} s apart, which is no timeframe", step / NANOS_PER_SECOND))
+            .file(path)
+            .hint(format!("timeframes are {known}"))
+    })
+}
