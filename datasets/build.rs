@@ -6,7 +6,6 @@ fn main() {
     println!("cargo::rerun-if-env-changed=ALPHAENGINE_SHARED_DATA");
     let root =
         std::env::var_os("ALPHAENGINE_SHARED_DATA").map_or_else(|| PathBuf::from("../../shared/data"), PathBuf::from);
-    println!("cargo::rerun-if-changed={}", root.display());
     if root.is_dir() {
         println!("cargo::rustc-cfg=shared_data");
     }

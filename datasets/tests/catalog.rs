@@ -241,6 +241,13 @@ fn the_list_passes_over_what_is_not_the_catalogues_and_names_what_is_broken() {
         let error = catalog::list(root.path()).unwrap_err();
         assert_eq!(error.file, Some(broken), "cut to {length} bytes");
     }
+    // Some changes cannot be noticed, some can; none stops the program.
+    for (at, bits) in (0..content.len()).flat_map(|at| [0x01, 0x41, 0xff].map(|bits| (at, bits))) {
+        let mut changed = content.clone();
+        changed[at] ^= bits;
+        fs::write(folder.join("BTCUSDT-1m-2025-03.parquet"), changed).unwrap();
+        let _ = catalog::list(root.path());
+    }
 }
 
 #[test]
@@ -266,4 +273,15 @@ fn a_full_disk_is_named() {
     assert_eq!(error.file, Some(draft));
     assert!(error.hint.unwrap().contains("space"));
     assert_eq!(all_files(root.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "a matter of release builds: cargo test --release")]
+fn five_million_trades_are_imported_in_seconds() {
+    let (root, chunks) = (TempDir::new().unwrap(), workload::trades());
+    let begun = std::time::Instant::now();
+    let report = import(root.path(), "BTCUSDT", Kind::Trades, None, &chunks);
+    let took = begun.elapsed();
+    println!("{} trades imported in {took:?}", report.rows);
+    assert!(report.rows == 5_000_000 && took.as_secs() < 30, "{took:?}");
 }

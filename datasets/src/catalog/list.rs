@@ -1,16 +1,17 @@
-//! Listing says what the catalogue holds, from the names of its files, their footers, and a first and a last row.
+//! Listing says what the catalogue holds, from the names of its files and their footers.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::panic::catch_unwind;
+use std::path::Path;
 
 use alphaengine_core::market::Timeframe;
 use alphaengine_core::units::Timestamp;
 use polars::prelude::{ParquetReader, SerReader};
 
 use super::folder;
-use super::month_file::{parquet, read_rows};
+use super::month_file::{AGAIN, parquet};
 use super::table::Layout;
 use crate::Error;
 use crate::disk::disk;
@@ -63,32 +64,72 @@ fn entry(
         return Ok(None);
     }
     let start = format!("{symbol}-{}-", timeframe.map_or(kind.name(), Timeframe::name));
-    let mut months: BTreeMap<Month, (PathBuf, u64)> = BTreeMap::new();
+    let mut months: BTreeMap<Month, Footer> = BTreeMap::new();
     let mut bytes = 0;
     for name in names(&folder)? {
         let month = name.strip_prefix(&start).and_then(|rest| rest.strip_suffix(".parquet"));
         let Some(month) = month.and_then(|month| month.parse::<Month>().ok()) else { continue };
         let path = folder.join(&name);
         bytes += fs::metadata(&path).map_err(|problem| disk(&path, "this file cannot be read", &problem))?.len();
-        let rows = count_rows(&path)?;
-        if rows > 0 {
-            months.insert(month, (path, rows));
+        // The Parquet library panics on some damaged footers.
+        let footer = catch_unwind(|| Footer::read(&path, layout)).unwrap_or_else(|_| Err(strange(&path)))?;
+        if !month.contains(footer.first) || !month.contains(footer.last) {
+            let problem = format!("this file has rows from {} to {}, not of {month}", footer.first, footer.last);
+            return Err(Error::new(problem).file(&path).hint(AGAIN));
         }
+        months.insert(month, footer);
     }
-    let (Some((first_path, _)), Some((last_path, last_rows))) = (months.values().next(), months.values().next_back())
-    else {
-        return Ok(None);
-    };
+    let (Some(first), Some(last)) = (months.values().next(), months.values().next_back()) else { return Ok(None) };
     Ok(Some(Entry {
         symbol: symbol.to_owned(),
         kind,
         timeframe,
-        first: time_of_row(first_path, layout, 0)?,
-        last: time_of_row(last_path, layout, *last_rows as usize - 1)?,
-        rows: months.values().map(|(_, rows)| rows).sum(),
+        first: first.first,
+        last: last.last,
+        rows: months.values().map(|footer| footer.rows).sum(),
         months: months.keys().map(Month::to_string).collect(),
         bytes,
     }))
+}
+
+fn strange(path: &Path) -> Error {
+    Error::new("the footer of this file does not tell its rows and times").file(path).hint(AGAIN)
+}
+
+/// What the footer of a file tells. The rows are left alone: a damaged file may hold any length in them.
+struct Footer {
+    rows: u64,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+impl Footer {
+    fn read(path: &Path, layout: &Layout) -> Result<Footer, Error> {
+        let file = File::open(path).map_err(|problem| disk(path, "this file cannot be read", &problem))?;
+        let mut reader = ParquetReader::new(file);
+        let footer = reader.get_metadata().map_err(|problem| parquet(path, &problem))?;
+        let strange = || strange(path);
+
+        let mut span: Option<(i64, i64)> = None;
+        let mut rows = 0;
+        for group in &footer.row_groups {
+            let columns = group.parquet_columns().iter();
+            let mut times = columns.filter(|column| column.descriptor().path_in_schema.iter().eq([layout.time]));
+            let time = times.next().ok_or_else(strange)?;
+            let statistics = time.statistics(&footer.footer_buf).and_then(Result::ok).ok_or_else(strange)?;
+            let statistics = statistics.as_int64().ok_or_else(strange)?;
+            let (Some(first), Some(last)) = (statistics.min_value, statistics.max_value) else { return Err(strange()) };
+            span = Some(span.map_or((first, last), |(min, max)| (min.min(first), max.max(last))));
+            rows +=
+                u64::try_from(time.num_values()).ok().filter(|rows| *rows < u64::from(u32::MAX)).ok_or_else(strange)?;
+        }
+        let (first, last) = span.ok_or_else(strange)?;
+        let time = |millis| Timestamp::from_millis(millis).ok_or_else(strange);
+        if rows != footer.num_rows as u64 || first > last {
+            return Err(strange());
+        }
+        Ok(Footer { rows, first: time(first)?, last: time(last)? })
+    }
 }
 
 /// `klines-1m`, `trades`.
@@ -115,18 +156,4 @@ fn names(folder: &Path) -> Result<Vec<String>, Error> {
     }
     names.sort();
     Ok(names)
-}
-
-/// From the footer.
-fn count_rows(path: &Path) -> Result<u64, Error> {
-    let file = File::open(path).map_err(|problem| disk(path, "this file cannot be read", &problem))?;
-    let rows = ParquetReader::new(file).num_rows().map_err(|problem| parquet(path, &problem))?;
-    Ok(rows as u64)
-}
-
-fn time_of_row(path: &Path, layout: &Layout, row: usize) -> Result<Timestamp, Error> {
-    let frame = read_rows(path, Some(&[layout.time]), row, 1)?;
-    let times = frame.column(layout.time).and_then(|column| column.i64());
-    let time = times.map_err(|problem| parquet(path, &problem))?.get(0).and_then(Timestamp::from_millis);
-    time.ok_or_else(|| Error::new(format!("`{}` holds no time", layout.time)).file(path))
 }

@@ -17,6 +17,8 @@ use crate::month::Month;
 
 /// Rows that are kept before they are written as one row group.
 const ROW_GROUP: usize = 262_144;
+/// What to do about a damaged file.
+pub(super) const AGAIN: &str = "remove the file and import this month again";
 
 pub(super) struct MonthFile {
     /// The first instant that no longer belongs to it.
@@ -88,7 +90,7 @@ impl MonthFile {
         let mut rewrite = || {
             let mut from = 0;
             while (from as u64) < self.rows {
-                let frame = read_rows(&floats, None, from, ROW_GROUP)?;
+                let frame = read_rows(&floats, from, ROW_GROUP)?;
                 from += frame.height();
                 let columns = frame.columns().iter().map(|column| as_text(column, &self.table.layout));
                 let columns = columns.collect::<Result<Vec<_>, PolarsError>>();
@@ -179,11 +181,10 @@ fn unwritable(path: &Path, problem: &io::Error) -> Error {
     disk(path, "this file cannot be written", problem)
 }
 
-/// Some rows of a Parquet file; all columns, or those that are named.
-pub(super) fn read_rows(path: &Path, names: Option<&[&str]>, from: usize, rows: usize) -> Result<DataFrame, Error> {
+/// Some rows of a draft.
+fn read_rows(path: &Path, from: usize, rows: usize) -> Result<DataFrame, Error> {
     let file = File::open(path).map_err(|problem| disk(path, "this file cannot be read", &problem))?;
-    let names = names.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
-    let reader = ParquetReader::new(file).with_columns(names).with_slice(Some((from, rows)));
+    let reader = ParquetReader::new(file).with_slice(Some((from, rows)));
     reader.read_parallel(ParallelStrategy::None).finish().map_err(|problem| parquet(path, &problem))
 }
 
@@ -200,8 +201,6 @@ fn as_text(column: &Column, layout: &Layout) -> Result<Column, PolarsError> {
 pub(super) fn parquet(path: &Path, problem: &PolarsError) -> Error {
     match problem {
         PolarsError::IO { error, .. } => disk(path, "this file cannot be read", error),
-        problem => Error::new(format!("this is no good Parquet file: {problem}"))
-            .file(path)
-            .hint("remove the file and import this month again"),
+        problem => Error::new(format!("this is no good Parquet file: {problem}")).file(path).hint(AGAIN),
     }
 }
