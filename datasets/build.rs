@@ -9,6 +9,5 @@ fn main() {
     let folder = named.unwrap_or_else(|| manifest.join("../../shared/data"));
     if folder.is_dir() {
         println!("cargo:rustc-cfg=shared_data");
-        println!("cargo:rustc-env=ALPHAENGINE_SHARED_DATA_FOLDER={}", folder.display());
     }
 }

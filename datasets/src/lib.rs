@@ -5,6 +5,7 @@ pub mod chunk;
 mod error;
 pub mod kind;
 pub mod read;
+pub mod resample;
 pub mod tape;
 
 pub use error::Error;
