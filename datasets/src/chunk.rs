@@ -59,9 +59,44 @@ impl Chunk {
         }
     }
 
+    /// Leaves only the rows that lie within `from` and before `to`. A bar lies there when it opens and closes there.
+    pub(crate) fn keep_within(&mut self, from: Timestamp, to: Timestamp) {
+        match self {
+            Chunk::Bars(rows) | Chunk::MarkBars(rows) => {
+                let whole = |bar: &Bar| bar.open_time.plus(bar.timeframe.nanos()) <= to;
+                keep(rows, |bar| bar.open_time < from, whole);
+            }
+            Chunk::Marks(rows) => keep(rows, |row| row.at < from, |row| row.at < to),
+            Chunk::Funding(rows) => keep(rows, |row| row.at < from, |row| row.at < to),
+            Chunk::Books(rows) => keep(rows, |row| row.at < from, |row| row.at < to),
+            Chunk::Trades(rows) => keep(rows, |row| row.at < from, |row| row.at < to),
+        }
+    }
+
+    /// Moves rows before `at` to `at`, and says how many. Bars and settlements stay where they are.
+    pub(crate) fn not_before(&mut self, at: Timestamp) -> usize {
+        fn raise<T>(rows: &mut [Timed<T>], at: Timestamp) -> usize {
+            let early = rows.iter_mut().take_while(|row| row.at < at);
+            early.map(|row| row.at = at).count()
+        }
+        match self {
+            Chunk::Bars(_) | Chunk::MarkBars(_) | Chunk::Funding(_) => 0,
+            Chunk::Marks(rows) => raise(rows, at),
+            Chunk::Books(rows) => raise(rows, at),
+            Chunk::Trades(rows) => raise(rows, at),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Drops the rows at the beginning that are `early` and those at the end that are not `within`.
+fn keep<T>(rows: &mut Vec<T>, early: impl Fn(&T) -> bool, within: impl Fn(&T) -> bool) {
+    rows.truncate(rows.partition_point(within));
+    let start = rows.partition_point(early);
+    rows.drain(..start);
 }
 
 /// Gives the chunks of one stream, one after the other.

@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod kind;
 pub mod month;
 pub mod read;
+pub mod resample;
 pub mod sample;
 pub mod sheet;
 pub mod tape;

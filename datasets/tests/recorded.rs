@@ -8,7 +8,8 @@ use alphaengine_datasets::read;
 use alphaengine_datasets::tape::Tape;
 
 fn shared(path: &str) -> PathBuf {
-    PathBuf::from(option_env!("ALPHAENGINE_SHARED_DATA_FOLDER").unwrap_or_default()).join(path)
+    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    std::env::var_os("ALPHAENGINE_SHARED_DATA").map_or_else(beside, PathBuf::from).join(path)
 }
 
 fn all(mut tape: Tape) -> Result<Vec<MarketUpdate>, Error> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use alphaengine_core::market::Timeframe;
 use csv::ByteRecord;
 
+use super::Known;
 use super::input::{self, Input};
 use super::layout::Layout;
 use super::rows::Rows;
@@ -24,7 +25,7 @@ pub(crate) struct CsvReader {
 }
 
 impl CsvReader {
-    pub fn open(path: &Path, input: Input, timeframe: Option<Timeframe>) -> Result<CsvReader, Error> {
+    pub fn open(path: &Path, input: Input, timeframe: Option<Timeframe>) -> Result<Known<CsvReader>, Error> {
         let mut reader =
             csv::ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(1 << 16).from_reader(input);
         let mut first = ByteRecord::new();
@@ -42,10 +43,13 @@ impl CsvReader {
             let names: Vec<_> = first.iter().map(String::from_utf8_lossy).collect();
             Layout::from_header(&names, path)
         };
-        let layout = layout.map_err(|flaw| Error::from(flaw).file(path))?;
+        let layout = match layout {
+            Ok(layout) => layout,
+            Err(flaw) => return Ok(Err(Error::from(flaw).file(path))),
+        };
         let rows = Rows::new(path, layout, timeframe);
         let first = starts_with_number.then_some(first);
-        Ok(CsvReader { path: path.to_owned(), reader, record: ByteRecord::new(), first, width, rows })
+        Ok(Ok(CsvReader { path: path.to_owned(), reader, record: ByteRecord::new(), first, width, rows }))
     }
 
     pub fn rows(&mut self) -> &mut Rows {

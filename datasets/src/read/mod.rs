@@ -5,9 +5,11 @@ mod csv;
 mod input;
 mod layout;
 mod parquet;
+pub mod recording;
 mod rows;
 mod value;
 
+use std::io::Read;
 use std::path::Path;
 
 use alphaengine_core::market::{Bar, Timeframe};
@@ -31,17 +33,29 @@ pub struct Head {
     pub last: Option<Timestamp>,
 }
 
+/// A file that is of a known kind, or why it is of none.
+type Known<T> = Result<T, Error>;
+
+/// What a file turned out to be.
+#[derive(Debug)]
+pub(crate) enum Look {
+    Table(Head),
+    Recording(recording::Contents),
+    /// Nothing that is known, and why.
+    Unknown(Error),
+}
+
 enum Table {
     Csv(csv::CsvReader),
     Parquet(parquet::ParquetReader),
 }
 
 impl Table {
-    fn open(path: &Path, timeframe: Option<Timeframe>) -> Result<Table, Error> {
+    fn open(path: &Path, timeframe: Option<Timeframe>) -> Result<Known<Table>, Error> {
         if input::extension(path) == "parquet" {
-            return parquet::ParquetReader::open(path, timeframe).map(Table::Parquet);
+            return Ok(parquet::ParquetReader::open(path, timeframe)?.map(Table::Parquet));
         }
-        csv::CsvReader::open(path, input::open(path)?, timeframe).map(Table::Csv)
+        Ok(csv::CsvReader::open(path, input::open(path)?, timeframe)?.map(Table::Csv))
     }
 
     fn rows(&mut self) -> &mut rows::Rows {
@@ -63,9 +77,9 @@ impl ChunkSource for Table {
 
 /// Opens a table of any known kind. The timeframe of klines is told as [`head`] does where none is given.
 pub fn open(path: &Path, timeframe: Option<Timeframe>) -> Result<Box<dyn ChunkSource>, Error> {
-    let mut table = Table::open(path, timeframe)?;
+    let mut table = Table::open(path, timeframe)??;
     if timeframe.is_none() && table.rows().kind().has_timeframe() {
-        table = Table::open(path, head(path, None)?.timeframe)?;
+        table = Table::open(path, head(path, None)?.timeframe)??;
     }
     Ok(Box::new(table))
 }
@@ -73,7 +87,36 @@ pub fn open(path: &Path, timeframe: Option<Timeframe>) -> Result<Box<dyn ChunkSo
 /// Reads the beginning of a table. `fallback` is the timeframe of klines that do not tell theirs, because there is only
 /// one row.
 pub fn head(path: &Path, fallback: Option<Timeframe>) -> Result<Head, Error> {
-    let mut table = Table::open(path, None)?;
+    head_of(path, Table::open(path, None)??, fallback)
+}
+
+/// Finds out what a file is. Damage is an error; a file of no known kind is not.
+pub(crate) fn look(path: &Path, fallback: Option<Timeframe>) -> Result<Look, Error> {
+    const ENDINGS: [&str; 4] = ["csv", "zip", "gz", "parquet"];
+    let extension = input::extension(path);
+    if extension != "parquet" && is_recording(path)? {
+        return recording::contents(path).map(Look::Recording);
+    }
+    if !ENDINGS.contains(&extension.as_str()) {
+        let problem = format!("a file that ends in `.{extension}` is of no known kind");
+        return Ok(Look::Unknown(
+            Error::new(problem).file(path).hint("known are csv, zip, gz, parquet and recordings"),
+        ));
+    }
+    match Table::open(path, None)? {
+        Ok(table) => head_of(path, table, fallback).map(Look::Table),
+        Err(unknown) => Ok(Look::Unknown(unknown)),
+    }
+}
+
+fn is_recording(path: &Path) -> Result<bool, Error> {
+    let mut start = Vec::new();
+    let read = input::open(path)?.take(64).read_to_end(&mut start);
+    read.map_err(|error| input::read_failed(path, &error))?;
+    Ok(recording::is_recording_line(&start))
+}
+
+fn head_of(path: &Path, mut table: Table, fallback: Option<Timeframe>) -> Result<Head, Error> {
     let kind = table.rows().kind();
     table.rows().set_capacity(HEAD_ROWS);
     let empty = || Error::new("the file holds no rows").file(path);

@@ -10,6 +10,7 @@ use polars::prelude::{
     ParallelStrategy, ParquetReader as PolarsReader, PolarsResult, SerReader, StringChunked, UInt64Chunked,
 };
 
+use super::Known;
 use super::input::cannot_read;
 use super::layout::Layout;
 use super::rows::Rows;
@@ -41,10 +42,13 @@ struct Table {
 }
 
 impl ParquetReader {
-    pub fn open(path: &Path, timeframe: Option<Timeframe>) -> Result<ParquetReader, Error> {
+    pub fn open(path: &Path, timeframe: Option<Timeframe>) -> Result<Known<ParquetReader>, Error> {
         let (fields, groups) = metadata(path)?;
         let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
-        let layout = Layout::from_header(&names, path).map_err(|flaw| Error::from(flaw).file(path))?;
+        let layout = match Layout::from_header(&names, path) {
+            Ok(layout) => layout,
+            Err(flaw) => return Ok(Err(Error::from(flaw).file(path))),
+        };
         let kept: Vec<usize> = layout.columns().collect();
         let mut columns = Vec::with_capacity(kept.len());
         for (name, dtype) in kept.iter().filter_map(|&column| fields.get(column)) {
@@ -66,7 +70,7 @@ impl ParquetReader {
         }
         slices.reverse();
         let rows = Rows::new(path, layout, timeframe);
-        Ok(ParquetReader { path: path.to_owned(), slices, columns, rows, table: None })
+        Ok(Ok(ParquetReader { path: path.to_owned(), slices, columns, rows, table: None }))
     }
 
     pub fn rows(&mut self) -> &mut Rows {
