@@ -6,6 +6,7 @@ pub mod check;
 pub mod chunk;
 mod disk;
 mod error;
+pub mod discover;
 pub mod fetch;
 pub mod kind;
 pub mod month;

@@ -38,6 +38,8 @@ pub(super) struct Projector {
     symbols: BTreeSet<SymbolId>,
     money_moved: bool,
     last_line: i64,
+    /// Rows that were written.
+    pub rows: u64,
 }
 
 /// What is known of a command within the transaction.
@@ -103,6 +105,7 @@ impl Projector {
                         fill.is_maker,
                         fill.is_liquidation,
                     ])?;
+                self.rows += 1;
                 self.symbols.extend(recorded.symbol);
             }
             Event::MarginMoved(_) => self.symbols.extend(recorded.symbol),
@@ -130,6 +133,7 @@ impl Projector {
             symbol
         ])?;
         let mut statement = connection.prepare_cached("INSERT INTO journal_line VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        self.rows += 1 + entry.lines().len() as u64;
         for line in entry.lines() {
             self.last_line += 1;
             statement.execute(params![
@@ -180,7 +184,7 @@ impl Projector {
     /// Writes everything that waits.
     pub fn flush(&mut self, connection: &Connection, state: &State, scope: &Scope) -> rusqlite::Result<()> {
         for (command, row) in std::mem::take(&mut self.commands) {
-            row.write(connection, command, state, scope)?;
+            self.rows += row.write(connection, command, state, scope)?;
         }
         self.flush_orders(connection, state)?;
         self.flush_positions(connection, state)?;
@@ -285,7 +289,8 @@ impl NewCommand {
 }
 
 impl CommandRow {
-    fn write(&self, connection: &Connection, command: CommandId, state: &State, scope: &Scope) -> rusqlite::Result<()> {
+    /// Writes the command; how many rows.
+    fn write(&self, connection: &Connection, command: CommandId, state: &State, scope: &Scope) -> rusqlite::Result<u64> {
         let finished_at = self.finished_at.map(Timestamp::nanos);
         let result = self.exchange_order_id.map(|id| format!("{{\"order_id\":{id}}}"));
         let exchange_order_id = self.exchange_order_id.map(|id| id as i64);
@@ -301,7 +306,7 @@ impl CommandRow {
                     .prepare_cached("UPDATE command_to_exchange SET exchange_order_id = ?2 WHERE command_id = ?1")?
                     .execute(params![command.0 as i64, exchange_order_id])?;
             }
-            return Ok(());
+            return Ok(1);
         };
         let sent_at = (created.kind != "REFUSED").then_some(created.at.nanos());
         connection
@@ -334,6 +339,6 @@ impl CommandRow {
                 .prepare_cached("INSERT INTO command_to_exchange VALUES (?1, ?2, ?3)")?
                 .execute(params![command.0 as i64, id.as_str(), exchange_order_id])?;
         }
-        Ok(())
+        Ok(1 + u64::from(created.client_order_id.is_some()))
     }
 }

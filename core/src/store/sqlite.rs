@@ -17,7 +17,7 @@ use crate::state::State;
 
 /// Events between two checkpoints.
 const CHECKPOINT_EVERY: u64 = 50_000;
-const NO_COLUMN: &str = "INSERT INTO event_store VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+const INSERT_EVENT: &str = "INSERT INTO event_store VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
 
 /// The writer of a store. While it lives, no other process can write.
 pub struct SqliteStore {
@@ -115,7 +115,7 @@ impl SqliteStore {
 
     /// Rows that this writer added, over all tables.
     pub fn rows_written(&self) -> u64 {
-        self.rows
+        self.rows + self.projector.rows
     }
 
     pub fn path(&self) -> &Path {
@@ -195,7 +195,7 @@ impl SqliteStore {
         let row = self.encoder.encode(recorded)?;
         let columns = row.columns();
         let hash = row.hash;
-        let insert = self.connection.prepare_cached(NO_COLUMN).and_then(|mut statement| {
+        let insert = self.connection.prepare_cached(INSERT_EVENT).and_then(|mut statement| {
             let values = columns.iter().map(|column| column as &dyn rusqlite::ToSql);
             statement.execute(params_from_iter(values.chain([&hash.as_slice() as &dyn rusqlite::ToSql])))
         });

@@ -84,6 +84,13 @@ pub fn open(path: &Path, timeframe: Option<Timeframe>) -> Result<Box<dyn ChunkSo
     Ok(Box::new(table))
 }
 
+/// Opens a table as [`open`] does, but takes rows that contradict themselves or each other, for a checker to count.
+pub fn open_lenient(path: &Path, timeframe: Option<Timeframe>) -> Result<Box<dyn ChunkSource>, Error> {
+    let mut table = Table::open(path, timeframe)??;
+    table.rows().set_lenient();
+    Ok(Box::new(table))
+}
+
 /// Reads the beginning of a table. `fallback` is the timeframe of klines that do not tell theirs, because there is only
 /// one row.
 pub fn head(path: &Path, fallback: Option<Timeframe>) -> Result<Head, Error> {
@@ -92,6 +99,15 @@ pub fn head(path: &Path, fallback: Option<Timeframe>) -> Result<Head, Error> {
 
 /// Finds out what a file is. Damage is an error; a file of no known kind is not.
 pub(crate) fn look(path: &Path, fallback: Option<Timeframe>) -> Result<Look, Error> {
+    look_at(path, fallback, false)
+}
+
+/// The same for a checker: rows may contradict each other.
+pub(crate) fn look_leniently(path: &Path) -> Result<Look, Error> {
+    look_at(path, Some(Timeframe::M1), true)
+}
+
+fn look_at(path: &Path, fallback: Option<Timeframe>, is_lenient: bool) -> Result<Look, Error> {
     const ENDINGS: [&str; 4] = ["csv", "zip", "gz", "parquet"];
     let extension = input::extension(path);
     if extension != "parquet" && is_recording(path)? {
@@ -104,9 +120,22 @@ pub(crate) fn look(path: &Path, fallback: Option<Timeframe>) -> Result<Look, Err
         ));
     }
     match Table::open(path, None)? {
-        Ok(table) => head_of(path, table, fallback).map(Look::Table),
+        Ok(mut table) => {
+            if is_lenient {
+                table.rows().set_lenient();
+            }
+            head_of(path, table, fallback).map(Look::Table)
+        }
         Err(unknown) => Ok(Look::Unknown(unknown)),
     }
+}
+
+/// The text of a small file, which may be packed like data.
+pub fn text(path: &Path) -> Result<String, Error> {
+    let mut text = String::new();
+    let read = input::open(path)?.read_to_string(&mut text);
+    read.map_err(|error| input::read_failed(path, &error))?;
+    Ok(text)
 }
 
 fn is_recording(path: &Path) -> Result<bool, Error> {
@@ -144,7 +173,7 @@ fn timeframe_of(path: &Path, bars: &[Bar], fallback: Option<Timeframe>) -> Resul
         [earlier, later] => Some(later.open_time.since(earlier.open_time)),
         _ => None,
     });
-    let Some(step) = steps.min() else {
+    let Some(step) = steps.filter(|step| *step > 0).min() else {
         let hint = "name it in the file's name, as in BTCUSDT-1m.csv, or in the folder's";
         return fallback.ok_or_else(|| Error::new("one bar does not tell its timeframe").file(path).hint(hint));
     };
@@ -155,4 +184,10 @@ fn timeframe_of(path: &Path, bars: &[Bar], fallback: Option<Timeframe>) -> Resul
             .file(path)
             .hint(format!("timeframes are {known}"))
     })
+}
+
+/// Whether the path says that the file holds data, so that it is an error when it does not.
+pub(crate) fn names_a_kind(path: &Path) -> bool {
+    let is_table = ["csv", "zip", "parquet"].contains(&input::extension(path).as_str());
+    is_table && layout::kind_in_path(path).is_ok_and(|kind| kind.is_some())
 }

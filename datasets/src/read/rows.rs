@@ -25,6 +25,8 @@ pub(crate) struct Rows {
     capacity: usize,
     last: Timestamp,
     any: bool,
+    /// Takes rows that contradict themselves or each other: somebody else will look at them.
+    is_lenient: bool,
 }
 
 impl Rows {
@@ -39,6 +41,7 @@ impl Rows {
             capacity: if is_bars { BARS_PER_CHUNK } else { CHUNK_ROWS },
             last: Timestamp::MIN,
             any: false,
+            is_lenient: false,
         }
     }
 
@@ -49,6 +52,11 @@ impl Rows {
     /// Gives smaller chunks, for a look at the beginning.
     pub fn set_capacity(&mut self, capacity: usize) {
         self.capacity = capacity;
+    }
+
+    /// Takes every row whose cells can be read.
+    pub fn set_lenient(&mut self) {
+        self.is_lenient = true;
     }
 
     pub fn is_full(&self) -> bool {
@@ -79,24 +87,26 @@ impl Rows {
         if self.chunk.is_empty() {
             self.chunk = empty_chunk(self.layout.kind, self.capacity);
         }
-        let row = Row { cells, layout: &self.layout };
+        let row = Row { cells, layout: &self.layout, is_lenient: self.is_lenient };
         let mut at = row.time()?;
-        if at <= self.last {
+        if at <= self.last && !self.is_lenient {
             refuse_order(self.layout.kind, self.last, at)?;
         }
         match &mut self.chunk {
             Chunk::Bars(bars) => {
-                let timeframe = spaced(self.timeframe, self.last, at)?;
+                let last = if self.is_lenient { Timestamp::MIN } else { self.last };
+                let timeframe = spaced(self.timeframe, last, at)?;
                 let volume = row.qty(slot::VOLUME, "volume")?;
                 bars.push(row.bar(at, timeframe, volume)?);
             }
             Chunk::MarkBars(bars) => {
-                let timeframe = spaced(self.timeframe, self.last, at)?;
+                let last = if self.is_lenient { Timestamp::MIN } else { self.last };
+                let timeframe = spaced(self.timeframe, last, at)?;
                 bars.push(row.bar(at, timeframe, Qty::ZERO)?);
             }
             Chunk::Funding(rows) => {
                 at = without_jitter(at);
-                if at <= self.last {
+                if at <= self.last && !self.is_lenient {
                     refuse_order(self.layout.kind, self.last, at)?;
                 }
                 rows.push(Timed { at, row: row.funding()? });
@@ -153,6 +163,7 @@ fn spaced(timeframe: Option<Timeframe>, last: Timestamp, at: Timestamp) -> Check
 struct Row<'a, C> {
     cells: &'a C,
     layout: &'a Layout,
+    is_lenient: bool,
 }
 
 impl<C: Cells> Row<'_, C> {
@@ -188,13 +199,13 @@ impl<C: Cells> Row<'_, C> {
     #[inline]
     fn price(&self, slot: usize, name: &str) -> Checked<Price> {
         let price = Price::from_steps(self.number(slot, name)?);
-        if price.is_positive() { Ok(price) } else { flaw(format!("`{name}` is {price}: a price must be positive")) }
+        if price.is_positive() || self.is_lenient { Ok(price) } else { flaw(format!("`{name}` is {price}: a price must be positive")) }
     }
 
     #[inline]
     fn qty(&self, slot: usize, name: &str) -> Checked<Qty> {
         let qty = Qty::from_steps(self.number(slot, name)?);
-        if qty.is_negative() { flaw(format!("`{name}` is {qty}: it must not be negative")) } else { Ok(qty) }
+        if qty.is_negative() && !self.is_lenient { flaw(format!("`{name}` is {qty}: it must not be negative")) } else { Ok(qty) }
     }
 
     fn bar(&self, open_time: Timestamp, timeframe: Timeframe, volume: Qty) -> Checked<Bar> {
@@ -202,10 +213,10 @@ impl<C: Cells> Row<'_, C> {
         let high = self.price(slot::HIGH, "high")?;
         let low = self.price(slot::LOW, "low")?;
         let close = self.price(slot::CLOSE, "close")?;
-        if high < open.max(close) {
+        if high < open.max(close) && !self.is_lenient {
             return flaw(format!("`high` {high} is below open {open} or close {close}"));
         }
-        if low > open.min(close) {
+        if low > open.min(close) && !self.is_lenient {
             return flaw(format!("`low` {low} is above open {open} or close {close}"));
         }
         Ok(Bar { open_time, open, high, low, close, volume, timeframe })

@@ -1,0 +1,79 @@
+//! What a checker looks at: file by file, without the strictness of a run.
+
+use std::path::{Path, PathBuf};
+
+use alphaengine_core::market::Timeframe;
+use alphaengine_core::units::Timestamp;
+
+use super::sequence::{Sequence, Window};
+use super::{Discovery, OpenOptions, StreamInfo, names};
+use crate::Error;
+use crate::chunk::ChunkSource;
+use crate::kind::Kind;
+use crate::read::{self, Look};
+use crate::resample::Resample;
+
+/// A file, or a stream of a recording, that can be checked.
+pub struct Candidate {
+    pub path: PathBuf,
+    pub symbol: String,
+    pub kind: Kind,
+    pub timeframe: Option<Timeframe>,
+    pub source: Box<dyn ChunkSource>,
+}
+
+/// Opens every file for a check. Nothing is compared between files, and rows may contradict each other.
+pub fn to_check(inputs: &[PathBuf], options: &OpenOptions) -> Result<Vec<Candidate>, Error> {
+    let mut candidates = Vec::new();
+    let mut files = Vec::new();
+    for input in inputs {
+        if input.is_dir() { names::files_below(input, &mut files)? } else { files.push(input.clone()) }
+    }
+    for path in files {
+        match read::look_leniently(&path)? {
+            Look::Unknown(error) if inputs.contains(&path) => return Err(error),
+            Look::Unknown(_) => {}
+            Look::Table(head) => {
+                let symbol = symbol_of(&path, options)?;
+                let source = read::open_lenient(&path, head.timeframe)?;
+                let (kind, timeframe) = (head.kind, head.timeframe);
+                candidates.push(Candidate { path, symbol, kind, timeframe, source });
+            }
+            Look::Recording(_) => {
+                let discovery = super::discover(std::slice::from_ref(&path), options)?;
+                for (stream, source) in discovery.sources() {
+                    let (path, symbol) = (path.clone(), stream.symbol);
+                    candidates.push(Candidate { path, symbol, kind: stream.kind, timeframe: stream.timeframe, source });
+                }
+            }
+        }
+    }
+    if candidates.is_empty() {
+        return Err(Error::new("there are no data to check").hint("name files, or directories that hold some"));
+    }
+    Ok(candidates)
+}
+
+fn symbol_of(path: &Path, options: &OpenOptions) -> Result<String, Error> {
+    if let [only] = options.symbols.as_slice() {
+        return Ok(only.clone());
+    }
+    names::symbol_in_path(path)
+        .ok_or_else(|| Error::new("the file's name does not tell its symbol").file(path).hint("name it with --symbol"))
+}
+
+impl Discovery {
+    /// The streams one by one, each with what it gives.
+    pub fn sources(self) -> impl Iterator<Item = (StreamInfo, Box<dyn ChunkSource>)> {
+        let from = self.options.from.unwrap_or(Timestamp::MIN);
+        let to = self.options.to.unwrap_or(Timestamp::MAX);
+        self.streams.into_iter().map(move |stream| {
+            let parts = stream.parts.clone();
+            let mut source: Box<dyn ChunkSource> = Box::new(Sequence::new(parts, stream.kind, stream.stored));
+            if let (Some(wanted), true) = (stream.timeframe, stream.timeframe != stream.stored) {
+                source = Box::new(Resample::new(source, wanted));
+            }
+            (stream, Box::new(Window::new(source, from, to)) as Box<dyn ChunkSource>)
+        })
+    }
+}

@@ -1,0 +1,178 @@
+//! The data of a backtest: the built-in sample, or what files and directories hold.
+
+use std::path::PathBuf;
+
+use alphaengine_core::bars::BarSeries;
+use alphaengine_core::instrument::{Instruments, Symbol};
+use alphaengine_core::market::{Bar, SymbolId, Timeframe};
+use alphaengine_core::units::Timestamp;
+use alphaengine_datasets::chunk::Chunk;
+use alphaengine_datasets::discover::{Discovery, OpenOptions, discover};
+use alphaengine_datasets::kind::Kind;
+use alphaengine_datasets::{Tape, sample};
+use serde_json::{Value, json};
+
+use super::{Options, Window, data_error};
+use crate::error::Error;
+
+/// What `--data` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DataArg {
+    /// The built-in SYNTHETIC sample.
+    Sample,
+    Path(PathBuf),
+}
+
+impl DataArg {
+    pub fn read(text: &str) -> DataArg {
+        if text == "sample" { DataArg::Sample } else { DataArg::Path(text.into()) }
+    }
+}
+
+/// Data that were found and are not opened yet.
+#[derive(Debug)]
+pub enum Source {
+    Sample,
+    Files(Discovery),
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Found {
+    pub source: Source,
+    /// Symbols in the order in which they were named or found, each with the bars that the data bring.
+    pub symbols: Vec<(Symbol, Option<Timeframe>)>,
+    /// What identifies the data.
+    pub description: Value,
+    pub warnings: Vec<String>,
+}
+
+/// Looks for what the options name.
+pub fn find(options: &Options) -> Result<Found, Error> {
+    let paths: Vec<PathBuf> = options
+        .data
+        .iter()
+        .filter_map(|data| match data {
+            DataArg::Path(path) => Some(path.clone()),
+            DataArg::Sample => None,
+        })
+        .collect();
+    if paths.is_empty() {
+        return find_in_sample(options);
+    }
+    if paths.len() < options.data.len() {
+        return Err(Error::new("option --data: the SYNTHETIC sample cannot be mixed with files")
+            .hint("name only files, or only `sample`"));
+    }
+    let open = OpenOptions {
+        symbols: options.symbols.iter().map(Symbol::to_string).collect(),
+        timeframe: options.timeframe,
+        from: options.window.from,
+        to: options.window.to,
+    };
+    let discovery = discover(&paths, &open).map_err(|error| data_error(&error))?;
+    let names: Vec<String> = discovery.symbols().into_iter().map(str::to_owned).collect();
+    let wanted: Vec<String> =
+        if options.symbols.is_empty() { names.clone() } else { options.symbols.iter().map(Symbol::to_string).collect() };
+    let mut symbols = Vec::new();
+    for name in wanted {
+        if !names.contains(&name) {
+            return Err(no_data(&name, &names));
+        }
+        let klines = discovery.streams.iter().find(|stream| stream.symbol == name && stream.kind == Kind::Klines);
+        let timeframe = klines.and_then(|stream| stream.timeframe);
+        symbols.push((name.parse().map_err(|error| Error::new(format!("{error}")))?, timeframe));
+    }
+    let files = discovery.streams.iter().flat_map(|stream| &stream.files);
+    let files: Vec<Value> = files
+        .map(|file| {
+            let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
+            json!({"file": name, "bytes": std::fs::metadata(file).map_or(0, |file| file.len())})
+        })
+        .collect();
+    let warnings = discovery.warnings.clone();
+    Ok(Found { source: Source::Files(discovery), symbols, description: Value::Array(files), warnings })
+}
+
+fn find_in_sample(options: &Options) -> Result<Found, Error> {
+    let known: Vec<String> = sample::SYMBOLS.iter().map(|name| (*name).to_owned()).collect();
+    let wanted: Vec<String> =
+        if options.symbols.is_empty() { known.clone() } else { options.symbols.iter().map(Symbol::to_string).collect() };
+    let mut symbols = Vec::new();
+    for name in wanted {
+        if !known.contains(&name) {
+            return Err(no_data(&name, &known));
+        }
+        let symbol = name.parse().map_err(|error| Error::new(format!("{error}")))?;
+        symbols.push((symbol, Some(options.timeframe.unwrap_or(Timeframe::M1))));
+    }
+    let description = json!("SYNTHETIC sample, version 1");
+    Ok(Found { source: Source::Sample, symbols, description, warnings: Vec::new() })
+}
+
+fn no_data(name: &str, known: &[String]) -> Error {
+    let meant = crate::error::nearest(name, known.iter().map(String::as_str));
+    Error::new(format!("option --symbol: there are no data of {name}; the data have {}", known.join(" ")))
+        .maybe_hint(meant.map(|meant| format!("did you mean `--symbol {meant}`?")))
+}
+
+/// Opens what was found.
+pub fn open(source: Source, instruments: &Instruments, options: &Options) -> Result<Tape, Error> {
+    match source {
+        Source::Files(discovery) => discovery.open(|symbol| instruments.id(symbol)).map_err(|error| data_error(&error)),
+        Source::Sample => Ok(Tape::from_chunks(open_sample(instruments, options))),
+    }
+}
+
+fn open_sample(instruments: &Instruments, options: &Options) -> Vec<(SymbolId, Vec<Chunk>)> {
+    let timeframe = options.timeframe.unwrap_or(Timeframe::M1);
+    let mut streams = Vec::new();
+    for (name, chunks) in sample::chunks() {
+        if let Some(symbol) = instruments.id(name) {
+            let (bars, rest) = cut(chunks, &options.window, timeframe).into_iter().partition(is_bars);
+            let (marks, funding) = Vec::into_iter(rest).partition(|chunk| matches!(chunk, Chunk::MarkBars(_)));
+            streams.extend([(symbol, bars), (symbol, marks), (symbol, funding)]);
+        }
+    }
+    streams
+}
+
+fn is_bars(chunk: &Chunk) -> bool {
+    matches!(chunk, Chunk::Bars(_))
+}
+
+/// The part of the sample inside a window, in bars of a timeframe.
+fn cut(chunks: Vec<Chunk>, window: &Window, timeframe: Timeframe) -> Vec<Chunk> {
+    let (from, to) = (window.from.unwrap_or(Timestamp::MIN), window.to.unwrap_or(Timestamp::MAX));
+    let holds_bar = |bar: &Bar| from <= bar.open_time && bar.close_time() < to;
+    let cut = chunks.into_iter().map(|chunk| match chunk {
+        Chunk::Bars(mut bars) => {
+            bars.retain(holds_bar);
+            Chunk::Bars(bars)
+        }
+        Chunk::MarkBars(mut bars) => {
+            bars.retain(holds_bar);
+            Chunk::MarkBars(bars)
+        }
+        Chunk::Funding(mut rows) => {
+            rows.retain(|row| from <= row.at && row.at < to);
+            Chunk::Funding(rows)
+        }
+        other => other,
+    });
+    let chunks: Vec<Chunk> = cut.filter(|chunk| !chunk.is_empty()).collect();
+    if timeframe == Timeframe::M1 { chunks } else { resample(chunks, timeframe) }
+}
+
+fn resample(chunks: Vec<Chunk>, timeframe: Timeframe) -> Vec<Chunk> {
+    let mut series = BarSeries::new(timeframe, 1);
+    let coarser = chunks.into_iter().map(|chunk| match chunk {
+        Chunk::Bars(bars) => {
+            let mut closed = Vec::new();
+            bars.iter().for_each(|bar| series.push_finer(bar, |bar| closed.push(bar)));
+            Chunk::Bars(closed)
+        }
+        other => other,
+    });
+    coarser.filter(|chunk| !chunk.is_empty()).collect()
+}

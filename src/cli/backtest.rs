@@ -1,0 +1,260 @@
+//! `alphaengine backtest`: one strategy over recorded data.
+
+use std::path::PathBuf;
+
+use alphaengine_core::instrument::Symbol;
+use alphaengine_core::market::Timeframe;
+use alphaengine_core::units::{Money, Rate, SCALE, Timestamp};
+use clap::Parser;
+
+use super::{Exit, print};
+use crate::Strategies;
+use crate::backtest::{Costs, DataArg, Job, Options, StoreChoice, Window};
+use crate::error::Error;
+use crate::export;
+
+#[derive(Parser)]
+pub struct Args {
+    /// The strategy (`alphaengine strategies` lists them)
+    #[arg(long, default_value = "sma_cross")]
+    strategy: String,
+    /// A parameter of the strategy, e.g. fast=10; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    param: Vec<String>,
+    /// A data file (CSV, zip, Parquet, recording), a directory, or `sample`; repeatable
+    #[arg(long, value_name = "FILE|DIR|sample", default_value = "sample")]
+    data: Vec<String>,
+    /// Only this symbol; names the symbol of a file whose name does not; repeatable
+    #[arg(long)]
+    symbol: Vec<String>,
+    /// The bars that the strategy sees; finer data are resampled [default: that of the data]
+    #[arg(long)]
+    timeframe: Option<String>,
+    /// From and to, the end excluded: 20250504-20250601, 20250504-, -20250601
+    #[arg(long, value_name = "FROM-TO", allow_hyphen_values = true)]
+    timerange: Option<String>,
+    /// The capital at the start
+    #[arg(long, default_value = "10000")]
+    cash: String,
+    /// The leverage of every symbol
+    #[arg(long, default_value_t = 20)]
+    leverage: u32,
+    #[arg(long, default_value = "cross", value_parser = ["cross", "isolated"])]
+    margin: String,
+    /// Positions of both sides at once
+    #[arg(long)]
+    hedge: bool,
+    /// When a market order decided at a bar's close fills: at the next bar's open, or at that very close (optimistic; exists to
+    /// compare with other tools)
+    #[arg(long, default_value = "next-open", value_parser = ["next-open", "close"])]
+    fill: String,
+    /// What a market order loses to the spread on bars and trades, in hundredths of a percent [default: 1, with --fill close 0]
+    #[arg(long, value_name = "X")]
+    slippage_bps: Option<String>,
+    /// When a resting limit order fills: when the market trades through its price, or when it touches it (optimistic)
+    #[arg(long, default_value = "through", value_parser = ["through", "touch"])]
+    limit_fill: String,
+    /// The share of a bar's volume that a resting order may take; `none` for no cap
+    #[arg(long, default_value = "0.1", value_name = "SHARE")]
+    volume_cap: String,
+    #[arg(long, default_value = "0.0005", value_name = "RATE")]
+    taker_fee: String,
+    #[arg(long, default_value = "0.0002", value_name = "RATE")]
+    maker_fee: String,
+    /// Delays: `5ms`, `feed=2ms,entry=5ms,answer=5ms`, `entry=lognormal:5ms:0.4`, `entry=uniform:1ms:9ms`, `entry=rows:FILE`
+    #[arg(long, default_value = "0", value_name = "SPEC")]
+    latency: String,
+    /// Seeds what is drawn by chance: latencies
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Refuse to run without funding rates for every symbol and the whole time
+    #[arg(long)]
+    require_funding: bool,
+    /// Rules of the exchange: the JSON of GET /fapi/v1/exchangeInfo [default: built-in table]
+    #[arg(long, value_name = "FILE")]
+    exchange_info: Option<PathBuf>,
+    /// Leverage brackets: the JSON of GET /fapi/v1/leverageBracket [default: built-in table]
+    #[arg(long, value_name = "FILE")]
+    brackets: Option<PathBuf>,
+    /// Largest notional of a symbol's position, its open orders included
+    #[arg(long, value_name = "MONEY", help_heading = "Risk limits")]
+    max_position: Option<String>,
+    /// Largest notional of one order
+    #[arg(long, value_name = "MONEY", help_heading = "Risk limits")]
+    max_order: Option<String>,
+    /// Most open orders
+    #[arg(long, value_name = "N", help_heading = "Risk limits")]
+    max_open_orders: Option<u32>,
+    /// Loss since midnight UTC after which nothing opens until the next
+    #[arg(long, value_name = "MONEY", help_heading = "Risk limits")]
+    max_daily_loss: Option<String>,
+    /// Equity below which nothing opens any more
+    #[arg(long, value_name = "MONEY", help_heading = "Risk limits")]
+    min_balance: Option<String>,
+    /// Where the events go: a new file, `memory` or `none` [default: a new file under data/runs]
+    #[arg(long, value_name = "FILE|memory|none")]
+    store: Option<String>,
+    /// Write the export to this directory [default: beside the store, when that is under data/runs]
+    #[arg(long, value_name = "DIR")]
+    export: Option<PathBuf>,
+    /// Write no export
+    #[arg(long, conflicts_with = "export")]
+    no_export: bool,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn backtest(args: Args, strategies: &Strategies) -> Result<Exit, Error> {
+    let entry = strategies.find(&args.strategy)?;
+    let json = args.json;
+    let export_choice = (args.export.clone(), args.no_export);
+    let options = args.options()?;
+    let job = Job::prepare(entry, options)?;
+    let outcome = (entry.backtest)(job)?;
+    print(&if json { outcome.json()? } else { outcome.table() });
+    let target = match export_choice {
+        (Some(directory), _) => Some(directory),
+        (None, true) => None,
+        (None, false) => outcome.default_export(),
+    };
+    if let Some(directory) = target {
+        let store = outcome.store.as_deref().ok_or_else(|| {
+            Error::new("option --export: there is no store to export from").hint("use --store FILE, or leave --store out")
+        })?;
+        let written = export::export(store, &directory, export::Format::Csv)?;
+        if !json {
+            eprintln!("export: {} ({} files)", directory.display(), written.len());
+        }
+    }
+    Ok(Exit::Done)
+}
+
+impl Args {
+    fn options(self) -> Result<Options, Error> {
+        let close_fill = self.fill == "close";
+        let slippage = match &self.slippage_bps {
+            Some(text) => basis_points(text)?,
+            None if close_fill => Rate::ZERO,
+            None => Rate::from_steps(SCALE / 10_000),
+        };
+        let symbols = self.symbol.iter().map(|text| {
+            text.parse::<Symbol>().map_err(|error| Error::new(format!("option --symbol: {error}")))
+        });
+        let timeframe = self.timeframe.as_deref().map(|text| {
+            text.parse::<Timeframe>().map_err(|error| Error::new(format!("option --timeframe: {error}")))
+        });
+        Ok(Options {
+            params: self.param,
+            data: self.data.iter().map(|text| DataArg::read(text)).collect(),
+            symbols: symbols.collect::<Result<Vec<_>, _>>()?,
+            timeframe: timeframe.transpose()?,
+            window: self.timerange.as_deref().map(timerange).transpose()?.unwrap_or_default(),
+            cash: positive_money("--cash", &self.cash)?,
+            leverage: self.leverage,
+            isolated: self.margin == "isolated",
+            hedge: self.hedge,
+            costs: Costs {
+                close_fill,
+                slippage,
+                touch_fill: self.limit_fill == "touch",
+                volume_cap: volume_cap(&self.volume_cap)?,
+                taker_fee: rate("--taker-fee", &self.taker_fee)?,
+                maker_fee: rate("--maker-fee", &self.maker_fee)?,
+                latency: self.latency,
+            },
+            seed: self.seed,
+            require_funding: self.require_funding,
+            exchange_info: self.exchange_info,
+            brackets: self.brackets,
+            limits: alphaengine_core::risk::Limits {
+                max_position: optional_money("--max-position", self.max_position.as_deref())?,
+                max_order: optional_money("--max-order", self.max_order.as_deref())?,
+                max_open_orders: self.max_open_orders,
+                max_daily_loss: optional_money("--max-daily-loss", self.max_daily_loss.as_deref())?,
+                min_balance: optional_money("--min-balance", self.min_balance.as_deref())?,
+            },
+            store: match self.store.as_deref() {
+                None => StoreChoice::NewRun,
+                Some("memory") => StoreChoice::Memory,
+                Some("none") => StoreChoice::None,
+                Some(path) => StoreChoice::File(path.into()),
+            },
+        })
+    }
+}
+
+fn positive_money(option: &str, text: &str) -> Result<Money, Error> {
+    let money: Money = text.parse().map_err(|error| Error::new(format!("option {option}: {error}")))?;
+    if !money.is_positive() {
+        return Err(Error::new(format!("option {option}: {money} is not positive")));
+    }
+    Ok(money)
+}
+
+fn optional_money(option: &str, text: Option<&str>) -> Result<Option<Money>, Error> {
+    text.map(|text| positive_money(option, text)).transpose()
+}
+
+/// Fees may be negative (a rebate), but nobody charges or pays ten percent.
+fn rate(option: &str, text: &str) -> Result<Rate, Error> {
+    let rate: Rate = text.parse().map_err(|error| Error::new(format!("option {option}: {error}")))?;
+    if rate.abs() > Rate::from_steps(SCALE / 10) {
+        return Err(Error::new(format!("option {option}: {rate} is more than 10 %"))
+            .hint("a rate is a share: 0.0005 is five hundredths of a percent"));
+    }
+    Ok(rate)
+}
+
+fn basis_points(text: &str) -> Result<Rate, Error> {
+    let rate: Rate = text.parse().map_err(|error| Error::new(format!("option --slippage-bps: {error}")))?;
+    if rate.is_negative() || rate > Rate::whole(1_000) {
+        return Err(Error::new(format!("option --slippage-bps: {rate} is not between 0 and 1000")));
+    }
+    Ok(Rate::from_steps(rate.steps() / 10_000))
+}
+
+fn volume_cap(text: &str) -> Result<Option<Rate>, Error> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let cap: Rate = text.parse().map_err(|error| Error::new(format!("option --volume-cap: {error}")))?;
+    if !cap.is_positive() || cap > Rate::ONE {
+        return Err(Error::new(format!("option --volume-cap: {cap} is not above 0 and at most 1")));
+    }
+    Ok(Some(cap))
+}
+
+/// Reads `FROM-TO` where either side may be left out. Each side is `YYYYMMDD` or 13 digits of milliseconds.
+fn timerange(text: &str) -> Result<Window, Error> {
+    let bad = |problem: String| {
+        Error::new(format!("option --timerange: {problem}")).hint("write it as 20250504-20250601; the end is not included")
+    };
+    let (from, to) = text.split_once('-').ok_or_else(|| bad(format!("`{text}` has no `-`")))?;
+    let side = |text: &str| match text {
+        "" => Ok(None),
+        text => text.parse::<Timestamp>().map(Some).map_err(|error| bad(error.to_string())),
+    };
+    let window = Window { from: side(from)?, to: side(to)? };
+    match (window.from, window.to) {
+        (Some(from), Some(to)) if from >= to => Err(bad(format!("{from} is not before {to}"))),
+        _ => Ok(window),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timerange_may_be_open_on_either_side() {
+        let window = timerange("20250504-20250601").unwrap();
+        assert_eq!(window.from.unwrap().to_string(), "2025-05-04T00:00:00.000Z");
+        assert_eq!(window.to.unwrap().to_string(), "2025-06-01T00:00:00.000Z");
+        assert!(timerange("20250504-").unwrap().to.is_none());
+        assert!(timerange("-20250601").unwrap().from.is_none());
+        assert!(timerange("20250601-20250504").is_err());
+        assert!(timerange("20250604").is_err());
+        assert!(timerange("20251304-20260101").is_err());
+    }
+}

@@ -1,0 +1,123 @@
+//! The command line: one verb, one file, one function. Results go to stdout, progress and errors to stderr.
+//!
+//! Exit 0: done. Exit 1: the run answered "no" (a damaged store, findings in data). Exit 2: it could not run.
+
+mod backtest;
+mod data;
+mod export;
+mod runs;
+mod store;
+mod strategies;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::Strategies;
+use crate::error::Error;
+
+/// How a verb ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    Done,
+    /// The answer is "no".
+    No,
+}
+
+#[derive(Parser)]
+#[command(
+    name = "alphaengine",
+    version,
+    about = "One strategy, the same engine: against recordings now, against Binance USD-M Futures later.",
+    arg_required_else_help = true,
+    max_term_width = 110
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run a strategy over recorded data (or the built-in SYNTHETIC sample) and report
+    Backtest(Box<backtest::Args>),
+    /// Fetch, import, list and check market data
+    #[command(subcommand)]
+    Data(data::Verb),
+    /// Write a run's tables as CSV or Parquet
+    Export(export::Args),
+    /// List and show runs
+    #[command(subcommand)]
+    Runs(runs::Verb),
+    /// Verify, measure and query an event store
+    #[command(subcommand)]
+    Store(store::Verb),
+    /// List the strategies, or the parameters of one
+    Strategies(strategies::Args),
+}
+
+/// Runs the command line with these strategies. A program of your own calls this from `main`.
+pub fn run(strategies: Strategies) -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are results; everything else is a usage error.
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let result = match cli.verb {
+        Verb::Backtest(args) => backtest::backtest(*args, &strategies),
+        Verb::Data(verb) => data::data(verb),
+        Verb::Export(args) => export::export(&args),
+        Verb::Runs(verb) => runs::runs(&verb),
+        Verb::Store(verb) => store::store(&verb),
+        Verb::Strategies(args) => strategies::strategies(&args, &strategies),
+    };
+    match result {
+        Ok(Exit::Done) => ExitCode::SUCCESS,
+        Ok(Exit::No) => ExitCode::from(1),
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn complain(error: &Error) {
+    eprintln!("error: {error}");
+    if let Some(hint) = error.next_step() {
+        eprintln!("hint: {hint}");
+    }
+}
+
+/// Prints a result. A reader that went away (`| head`) is no error.
+pub fn print(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Prints rows under a head as aligned columns; `right` says which columns are numbers.
+pub fn table(head: &[&str], right: &[bool], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row.get(column).map_or(0, |cell| cell.chars().count()));
+        cells.chain([head[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut text = String::new();
+        for (column, cell) in cells.enumerate() {
+            let gap = if column == 0 { "" } else { "  " };
+            let width = widths[column];
+            text += &if right[column] { format!("{gap}{cell:>width$}") } else { format!("{gap}{cell:<width$}") };
+        }
+        text.trim_end().to_owned() + "\n"
+    };
+    let mut text = line(&mut head.iter().copied());
+    for row in rows {
+        text += &line(&mut row.iter().map(String::as_str));
+    }
+    text
+}
