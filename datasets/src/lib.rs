@@ -2,7 +2,9 @@
 //! SYNTHETIC sample.
 
 pub mod chunk;
+pub mod discover;
 mod error;
+pub mod frame;
 pub mod kind;
 pub mod read;
 pub mod resample;

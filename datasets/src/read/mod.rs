@@ -119,6 +119,9 @@ fn is_recording(path: &Path) -> Result<bool, Error> {
 fn head_of(path: &Path, mut table: Table, fallback: Option<Timeframe>) -> Result<Head, Error> {
     let kind = table.rows().kind();
     table.rows().set_capacity(HEAD_ROWS);
+    if let Table::Parquet(reader) = &mut table {
+        reader.only_start(HEAD_ROWS);
+    }
     let empty = || Error::new("the file holds no rows").file(path);
     let chunk = table.next_chunk()?.ok_or_else(empty)?;
     let first = chunk.first_at().ok_or_else(empty)?;
@@ -126,9 +129,10 @@ fn head_of(path: &Path, mut table: Table, fallback: Option<Timeframe>) -> Result
         Chunk::Bars(bars) | Chunk::MarkBars(bars) => Some(timeframe_of(path, bars, fallback)?),
         _ => None,
     };
-    let last = match &mut table {
-        Table::Parquet(reader) => {
-            reader.skip_to_end();
+    let last = match table {
+        Table::Parquet(_) => {
+            let mut reader = parquet::ParquetReader::open(path, None)??;
+            reader.only_end();
             reader.next_chunk()?.unwrap_or(chunk).last_at()
         }
         Table::Csv(_) => None,
@@ -155,4 +159,10 @@ fn timeframe_of(path: &Path, bars: &[Bar], fallback: Option<Timeframe>) -> Resul
             .file(path)
             .hint(format!("timeframes are {known}"))
     })
+}
+
+/// Whether the path says that the file holds data, so that it is an error when it does not.
+pub(crate) fn names_a_kind(path: &Path) -> bool {
+    let is_table = ["csv", "zip", "parquet"].contains(&input::extension(path).as_str());
+    is_table && layout::kind_in_path(path).is_ok_and(|kind| kind.is_some())
 }

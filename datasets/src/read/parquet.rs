@@ -77,11 +77,17 @@ impl ParquetReader {
         &mut self.rows
     }
 
-    /// Leaves out all rows but the last ones.
-    pub fn skip_to_end(&mut self) {
+    /// Leaves out all rows but the first ones.
+    pub fn only_start(&mut self, rows: usize) {
+        if let Some((offset, len)) = self.slices.last().copied() {
+            self.slices = vec![(offset, len.min(rows))];
+        }
+    }
+
+    /// Leaves out all rows but the last one.
+    pub fn only_end(&mut self) {
         if let Some((offset, len)) = self.slices.first().copied() {
-            let kept = len.min(16);
-            self.slices = vec![(offset + len - kept, kept)];
+            self.slices = vec![(offset + len - 1, 1)];
         }
     }
 
