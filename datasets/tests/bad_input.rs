@@ -1,5 +1,7 @@
 //! Every sentence about bad input: the file, the row, what is wrong, and what to do.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

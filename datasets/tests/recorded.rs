@@ -1,5 +1,7 @@
 //! Reads the real recordings, where they are at hand.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -186,4 +188,14 @@ fn recordings_give_books_and_trades() {
     assert_eq!(counts.books, 7_113 + 45_147 + 9_089 + 38_239);
     assert_eq!(counts.trades, 974 + 9_727 + 1_640 + 12_015);
     assert!(updates.is_sorted_by_key(|update| (update.at, order(&update.data), update.symbol)));
+}
+
+#[test]
+#[cfg_attr(not(shared_data), ignore = "no recordings: set ALPHAENGINE_SHARED_DATA")]
+fn a_whole_folder_of_everything_is_sorted_out() {
+    let discovery = find(&[""], &OpenOptions::default()).unwrap();
+    assert_eq!(discovery.symbols().len(), 9);
+    assert!(discovery.warnings.iter().any(|warning| warning.ends_with("files that are no data left out")));
+    let options = OpenOptions { symbols: vec!["LINKUSDT".to_owned()], ..OpenOptions::default() };
+    assert_eq!(find(&[""], &options).unwrap().symbols(), ["LINKUSDT"]);
 }

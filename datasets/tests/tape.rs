@@ -1,5 +1,7 @@
 //! Files of any packing give the same rows, and the tape merges streams in the documented order without losing any.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::io::Write;
 use std::path::Path;

@@ -298,7 +298,8 @@ fn component_names(path: &Path) -> impl DoubleEndedIterator<Item = &str> {
 /// The kind that the path names: the archive's folders and file names. `mark` as a word of the file's name or of its
 /// folder's name says mark price klines.
 pub(crate) fn kind_in_path(path: &Path) -> Checked<Option<Kind>> {
-    for part in component_names(path).rev() {
+    // The archive's deepest path is kind, symbol, timeframe, file; what stands before is the user's own.
+    for part in component_names(path).rev().take(4) {
         for word in words(part) {
             if word.eq_ignore_ascii_case("indexPriceKlines") || word.eq_ignore_ascii_case("premiumIndexKlines") {
                 return flaw(format!("{word} are not read: they are prices of an index, at which nobody trades"));
