@@ -67,7 +67,7 @@ fn rows_that_cannot_be() {
             "1714000060,10,12,9,11,5",
             "the time 1714000060 has 10 digits: known are milliseconds (13 digits) and microseconds (16 digits)",
         ),
-        ("noon,10,12,9,11,5", "`time`: `noon` is not a whole number"),
+        ("noon,10,12,9,11,5", "`open_time`: `noon` is not a whole number"),
     ] {
         let path = folder.write("BTCUSDT-1m.csv", format!("{KLINES}{GOOD}{row}\n"));
         let error = error_of(&path);
@@ -114,7 +114,7 @@ fn files_that_cannot_be() {
     let path = folder.0.path().join("missing.csv");
     assert!(error_of(&path).problem.starts_with("cannot be read: "));
     let path = folder.write("BTCUSDT-trades.csv", "id,price,qty,time,is_buyer_maker\n1,1,1,1714000000000,maybe\n");
-    assert_eq!(error_of(&path).problem, "`maybe` is neither true nor false");
+    assert_eq!(error_of(&path).problem, "`is_buyer_maker`: `maybe` is neither true nor false");
     let path = folder.write("BTCUSDT.csv", "open_time,open,high,low,close,volume\n1714000000000,1,1,1,1,1\n");
     let error = read::open(&path, None).and_then(drain).unwrap_err();
     assert_eq!(error.problem, "one bar does not tell its timeframe");
@@ -163,7 +163,7 @@ fn packed_files_that_are_damaged() {
     let middle = packed.len() / 2;
     packed[middle] ^= 0x55;
     let path = folder.write("BTCUSDT-1m.zip", &packed);
-    error_of(&path);
+    assert!(error_of(&path).problem.starts_with("the packed file is damaged: "));
     let path = folder.write("BTCUSDT-1m.zip", zipped(&[("a.csv", b"1"), ("b.csv", b"2")]));
     assert_eq!(error_of(&path).problem, "the zip holds 2 files where one is expected");
 }

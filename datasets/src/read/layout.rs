@@ -139,6 +139,11 @@ impl Layout {
         self.columns.get(slot).copied().flatten()
     }
 
+    /// What the archive calls the time.
+    pub fn time_name(&self) -> &'static str {
+        needs(self.kind).first().and_then(|need| need.names.first()).copied().unwrap_or("time")
+    }
+
     /// The numbers of all columns that are read.
     pub fn columns(&self) -> impl Iterator<Item = usize> + '_ {
         self.columns.iter().flatten().copied()
