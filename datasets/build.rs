@@ -1,13 +1,12 @@
-//! Sets `cfg(shared_data)` where the recordings that some tests read are at hand, so that they are ignored elsewhere.
+//! Sets `cfg(shared_data)` where the recordings for tests are, so that tests without them show as ignored.
 
 use std::path::PathBuf;
 
 fn main() {
-    println!("cargo:rerun-if-env-changed=ALPHAENGINE_SHARED_DATA");
-    let named = std::env::var_os("ALPHAENGINE_SHARED_DATA").map(PathBuf::from);
-    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
-    let folder = named.unwrap_or_else(|| manifest.join("../../shared/data"));
-    if folder.is_dir() {
-        println!("cargo:rustc-cfg=shared_data");
+    println!("cargo::rerun-if-env-changed=ALPHAENGINE_SHARED_DATA");
+    let root =
+        std::env::var_os("ALPHAENGINE_SHARED_DATA").map_or_else(|| PathBuf::from("../../shared/data"), PathBuf::from);
+    if root.is_dir() {
+        println!("cargo::rustc-cfg=shared_data");
     }
 }

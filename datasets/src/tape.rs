@@ -44,7 +44,7 @@ impl Counts {
 }
 
 /// When an item comes: its time, then its place among those of the same time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Key {
     at: i64,
     tie: u32,
@@ -52,6 +52,11 @@ struct Key {
 
 impl Key {
     const MAX: Key = Key { at: i64::MAX, tie: u32::MAX };
+
+    #[inline]
+    fn is_before(self, other: Key) -> bool {
+        self.at < other.at || (self.at == other.at && self.tie < other.tie)
+    }
 }
 
 /// Places of the variants of [`MarketData`] among updates of the same time, already shifted to their bits.
@@ -97,7 +102,8 @@ struct Stream {
 pub struct Tape {
     streams: Vec<Stream>,
     current: usize,
-    /// The least head of the other streams: up to it, the current stream goes on.
+    /// The stream with the least head of the others, and that head: up to it, the current stream goes on.
+    runner: usize,
     limit: Key,
     delivered: Counts,
     skipped: Vec<String>,
@@ -106,6 +112,9 @@ pub struct Tape {
 impl Tape {
     /// A tape over streams that are decoded in the background, one thread each. The threads end with the tape.
     pub fn new(sources: Vec<(SymbolId, Box<dyn ChunkSource>)>) -> Result<Tape, Error> {
+        if sources.len() > MAX_STREAMS {
+            return Err(Error::new(format!("{} streams: a tape merges at most {MAX_STREAMS}", sources.len())));
+        }
         let mut streams = Vec::with_capacity(sources.len());
         for (symbol, source) in sources {
             let (sender, receiver) = sync_channel(CHUNKS_AHEAD);
@@ -115,23 +124,32 @@ impl Tape {
                 .map_err(|error| Error::new(format!("no thread could be started to read data: {error}")))?;
             streams.push((symbol, Source::Thread(receiver)));
         }
-        Tape::over(streams)
+        Ok(Tape::over(streams))
     }
 
     /// A tape over chunks in memory: each entry is one stream, ordered by time.
+    ///
+    /// # Panics
+    ///
+    /// When there are more than 8192 streams.
     pub fn from_chunks(streams: Vec<(SymbolId, Vec<Chunk>)>) -> Tape {
+        assert!(streams.len() <= MAX_STREAMS, "a tape merges at most {MAX_STREAMS} streams");
         let streams = streams.into_iter().map(|(symbol, chunks)| (symbol, Source::Memory(chunks.into_iter())));
-        Tape::over(streams.take(MAX_STREAMS).collect()).unwrap_or_else(|_| Tape::empty())
+        Tape::over(streams.collect())
     }
 
     fn empty() -> Tape {
-        Tape { streams: Vec::new(), current: 0, limit: Key::MAX, delivered: Counts::default(), skipped: Vec::new() }
+        Tape {
+            streams: Vec::new(),
+            current: 0,
+            runner: 0,
+            limit: Key::MAX,
+            delivered: Counts::default(),
+            skipped: Vec::new(),
+        }
     }
 
-    fn over(streams: Vec<(SymbolId, Source)>) -> Result<Tape, Error> {
-        if streams.len() > MAX_STREAMS {
-            return Err(Error::new(format!("{} streams: a tape merges at most {MAX_STREAMS}", streams.len())));
-        }
+    fn over(streams: Vec<(SymbolId, Source)>) -> Tape {
         let streams = streams.into_iter().enumerate().map(|(index, (symbol, source))| Stream {
             symbol,
             tie: u32::from(symbol.0) << 13 | index as u32,
@@ -141,7 +159,7 @@ impl Tape {
             head: Key::MAX,
             source,
         });
-        Ok(Tape { streams: streams.collect(), ..Tape::empty() })
+        Tape { streams: streams.collect(), ..Tape::empty() }
     }
 
     #[must_use]
@@ -164,29 +182,53 @@ impl Tape {
         &self.skipped
     }
 
-    /// Gets the next chunks where they are used up, and chooses the stream to go on with; false at the end.
-    #[cold]
-    #[inline(never)]
+    /// Chooses the stream to go on with; false at the end.
+    #[inline]
     fn choose(&mut self) -> Result<bool, Error> {
-        let (mut best, mut current, mut second) = (Key::MAX, 0, Key::MAX);
-        for (index, stream) in self.streams.iter_mut().enumerate() {
-            if stream.next == stream.items && !matches!(stream.source, Source::Ended) {
-                self.delivered.add(&stream.chunk, stream.items);
-                if let Err(error) = stream.refill() {
-                    for stream in &mut self.streams {
-                        stream.end();
-                    }
-                    return Err(error);
-                }
+        match self.streams.get(self.current).map(|stream| stream.head) {
+            // The runner goes on. Of two streams, the one that ran is the other one.
+            Some(head) if head != Key::MAX && self.streams.len() == 2 => {
+                (self.current, self.runner) = (self.runner, self.current);
+                self.limit = head;
+                Ok(true)
             }
-            if stream.head < best {
-                (second, best, current) = (best, stream.head, index);
-            } else if stream.head < second {
-                second = stream.head;
+            Some(head) if head != Key::MAX => {
+                self.scan();
+                Ok(true)
+            }
+            _ => self.refill(),
+        }
+    }
+
+    /// Finds the least two heads.
+    fn scan(&mut self) {
+        let (mut best, mut current, mut limit, mut runner) = (Key::MAX, 0, Key::MAX, 0);
+        for (index, stream) in self.streams.iter().enumerate() {
+            if stream.head.is_before(best) {
+                (limit, runner, best, current) = (best, current, stream.head, index);
+            } else if stream.head.is_before(limit) {
+                (limit, runner) = (stream.head, index);
             }
         }
-        (self.current, self.limit) = (current, second);
-        Ok(best != Key::MAX)
+        (self.current, self.runner, self.limit) = (current, runner, limit);
+    }
+
+    /// Gets the next chunks where they are used up; false at the end.
+    #[cold]
+    #[inline(never)]
+    fn refill(&mut self) -> Result<bool, Error> {
+        for stream in &mut self.streams {
+            if stream.next < stream.items || matches!(stream.source, Source::Ended) {
+                continue;
+            }
+            self.delivered.add(&stream.chunk, stream.items);
+            if let Err(error) = stream.refill() {
+                self.streams.iter_mut().for_each(Stream::end);
+                return Err(error);
+            }
+        }
+        self.scan();
+        Ok(self.streams.iter().any(|stream| stream.head != Key::MAX))
     }
 }
 
@@ -197,7 +239,7 @@ impl Feed for Tape {
     fn next_update(&mut self) -> Result<Option<MarketUpdate>, Error> {
         loop {
             if let Some(stream) = self.streams.get_mut(self.current)
-                && stream.head < self.limit
+                && stream.head.is_before(self.limit)
             {
                 return Ok(stream.take());
             }

@@ -234,7 +234,7 @@ impl<F: Feed> SimWorld<F> {
                 }
                 continue;
             }
-            if self.stage != Stage::Draining && self.ahead.is_none() {
+            if matches!(self.stage, Stage::Opened | Stage::Running) && self.ahead.is_none() {
                 self.ahead = self.feed.next_update().map_err(Error::Feed)?;
                 if self.ahead.is_none() {
                     self.stage = Stage::Draining;

@@ -40,7 +40,8 @@ pub(super) fn files_below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(),
 pub(super) fn symbol_in_path(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let folders = path.parent()?.iter().rev().take(3).filter_map(|part| part.to_str());
-    symbol_in_name(name).or_else(|| folders.filter(|folder| has_quote(folder)).find_map(symbol_in_name))
+    let is_symbol = |symbol: &String| has_quote(symbol.split('_').next().unwrap_or_default());
+    symbol_in_name(name).or_else(|| folders.filter_map(symbol_in_name).find(is_symbol))
 }
 
 fn symbol_in_name(name: &str) -> Option<String> {
@@ -86,6 +87,7 @@ mod tests {
             ("币安人生USDT-1m-2025-10.zip", Some("币安人生USDT")),
             ("BTCUSDT_240628-1m-2024-01.zip", Some("BTCUSDT_240628")),
             ("klines/BTCUSDT/1m/2024-01.parquet", Some("BTCUSDT")),
+            ("klines/BTCUSDT_240628/1m/2024-01.parquet", Some("BTCUSDT_240628")),
             ("1m.csv", None),
             ("klines.csv", None),
             ("trades-2024-01.csv", None),

@@ -1,5 +1,6 @@
 //! Reads CSV tables, with or without a header, plain or packed.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use alphaengine_core::market::Timeframe;
@@ -59,6 +60,24 @@ impl CsvReader {
 
 impl ChunkSource for CsvReader {
     fn next_chunk(&mut self) -> Result<Option<Chunk>, Error> {
+        self.read_chunk().map_err(|error| self.damage().unwrap_or(error))
+    }
+}
+
+impl CsvReader {
+    /// What is wrong with a packed file itself. Damage often shows as an odd row first, and as damage only at the end.
+    fn damage(&mut self) -> Option<Error> {
+        let mut buffer = [0; 4_096];
+        loop {
+            match self.reader.get_mut().read(&mut buffer) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) => return Some(input::read_failed(&self.path, &error)),
+            }
+        }
+    }
+
+    fn read_chunk(&mut self) -> Result<Option<Chunk>, Error> {
         if let Some(first) = self.first.take() {
             self.rows.push(&Record(&first), 1)?;
         }

@@ -139,6 +139,11 @@ impl Layout {
         self.columns.get(slot).copied().flatten()
     }
 
+    /// What the archive calls the time.
+    pub fn time_name(&self) -> &'static str {
+        needs(self.kind).first().and_then(|need| need.names.first()).copied().unwrap_or("time")
+    }
+
     /// The numbers of all columns that are read.
     pub fn columns(&self) -> impl Iterator<Item = usize> + '_ {
         self.columns.iter().flatten().copied()
@@ -298,7 +303,8 @@ fn component_names(path: &Path) -> impl DoubleEndedIterator<Item = &str> {
 /// The kind that the path names: the archive's folders and file names. `mark` as a word of the file's name or of its
 /// folder's name says mark price klines.
 pub(crate) fn kind_in_path(path: &Path) -> Checked<Option<Kind>> {
-    for part in component_names(path).rev() {
+    // The archive's deepest path is kind, symbol, timeframe, file; what stands before is the user's own.
+    for part in component_names(path).rev().take(4) {
         for word in words(part) {
             if word.eq_ignore_ascii_case("indexPriceKlines") || word.eq_ignore_ascii_case("premiumIndexKlines") {
                 return flaw(format!("{word} are not read: they are prices of an index, at which nobody trades"));

@@ -148,6 +148,9 @@ fn is_recording(path: &Path) -> Result<bool, Error> {
 fn head_of(path: &Path, mut table: Table, fallback: Option<Timeframe>) -> Result<Head, Error> {
     let kind = table.rows().kind();
     table.rows().set_capacity(HEAD_ROWS);
+    if let Table::Parquet(reader) = &mut table {
+        reader.only_start(HEAD_ROWS);
+    }
     let empty = || Error::new("the file holds no rows").file(path);
     let chunk = table.next_chunk()?.ok_or_else(empty)?;
     let first = chunk.first_at().ok_or_else(empty)?;
@@ -155,9 +158,10 @@ fn head_of(path: &Path, mut table: Table, fallback: Option<Timeframe>) -> Result
         Chunk::Bars(bars) | Chunk::MarkBars(bars) => Some(timeframe_of(path, bars, fallback)?),
         _ => None,
     };
-    let last = match &mut table {
-        Table::Parquet(reader) => {
-            reader.skip_to_end();
+    let last = match table {
+        Table::Parquet(_) => {
+            let mut reader = parquet::ParquetReader::open(path, None)??;
+            reader.only_end();
             reader.next_chunk()?.unwrap_or(chunk).last_at()
         }
         Table::Csv(_) => None,

@@ -26,8 +26,8 @@ const SLICE_ROWS: usize = 1 << 20;
 /// The rows of one Parquet file.
 pub(crate) struct ParquetReader {
     path: PathBuf,
-    /// Offset and length of what is yet to be read, the next one last.
-    slices: Vec<(usize, usize)>,
+    /// Offset and length of the row groups that are yet to be read, the next one last.
+    groups: Vec<(usize, usize)>,
     columns: Vec<String>,
     rows: Rows,
     table: Option<Table>,
@@ -58,30 +58,32 @@ impl ParquetReader {
             columns.push(name.clone());
         }
         let layout = layout.narrowed(&kept);
-        let mut slices = Vec::new();
-        let mut offset = 0;
-        for rows in groups {
-            let end = offset + rows;
-            while offset < end {
-                let len = SLICE_ROWS.min(end - offset);
-                slices.push((offset, len));
-                offset += len;
-            }
+        let mut groups_left = Vec::with_capacity(groups.len());
+        let mut offset: usize = 0;
+        for rows in groups.into_iter().filter(|&rows| rows > 0) {
+            groups_left.push((offset, rows));
+            offset = offset.saturating_add(rows);
         }
-        slices.reverse();
+        groups_left.reverse();
         let rows = Rows::new(path, layout, timeframe);
-        Ok(Ok(ParquetReader { path: path.to_owned(), slices, columns, rows, table: None }))
+        Ok(Ok(ParquetReader { path: path.to_owned(), groups: groups_left, columns, rows, table: None }))
     }
 
     pub fn rows(&mut self) -> &mut Rows {
         &mut self.rows
     }
 
-    /// Leaves out all rows but the last ones.
-    pub fn skip_to_end(&mut self) {
-        if let Some((offset, len)) = self.slices.first().copied() {
-            let kept = len.min(16);
-            self.slices = vec![(offset + len - kept, kept)];
+    /// Leaves out all rows but the first ones.
+    pub fn only_start(&mut self, rows: usize) {
+        if let Some((offset, len)) = self.groups.last().copied() {
+            self.groups = vec![(offset, len.min(rows))];
+        }
+    }
+
+    /// Leaves out all rows but the last one.
+    pub fn only_end(&mut self) {
+        if let Some((offset, len)) = self.groups.first().copied() {
+            self.groups = vec![(offset.saturating_add(len).saturating_sub(1), 1)];
         }
     }
 
@@ -94,6 +96,10 @@ impl ParquetReader {
                 .set_rechunk(true)
                 .finish()
         })?;
+        if frame.height() != len {
+            let problem = format!("the Parquet file is damaged: {} rows where {len} are said to be", frame.height());
+            return Err(Error::new(problem).file(&self.path));
+        }
         // The frame has the columns in the order of the file; the layout counts them in that of its slots.
         let columns =
             self.columns.iter().map(|name| cellular(&self.path, &frame, name)).collect::<Result<_, Error>>()?;
@@ -141,7 +147,11 @@ impl ChunkSource for ParquetReader {
     fn next_chunk(&mut self) -> Result<Option<Chunk>, Error> {
         while !self.rows.is_full() {
             let Some(table) = &mut self.table else {
-                let Some((offset, len)) = self.slices.pop() else { break };
+                let Some((offset, rows)) = self.groups.pop() else { break };
+                let len = rows.min(SLICE_ROWS);
+                if len < rows {
+                    self.groups.push((offset.saturating_add(len), rows - len));
+                }
                 self.table = Some(self.read_slice(offset, len)?);
                 continue;
             };

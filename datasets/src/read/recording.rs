@@ -14,7 +14,7 @@ use alphaengine_core::units::{NANOS_PER_SECOND, Nanos, Price, Qty, Timestamp};
 use serde::Deserialize;
 
 use super::input::{self, Input};
-use super::value::{Checked, TimeUnit, flaw, flaw_with_hint, number_from_bytes};
+use super::value::{Checked, TimeUnit, flaw, flaw_with_hint, named, number_from_bytes};
 use crate::Error;
 use crate::chunk::{CHUNK_ROWS, Chunk, ChunkSource, Timed};
 
@@ -172,10 +172,7 @@ fn qty(name: &str, text: &str) -> Checked<Qty> {
 }
 
 fn number(name: &str, text: &str) -> Checked<i64> {
-    number_from_bytes(text.as_bytes()).map_err(|mut flaw| {
-        flaw.problem = format!("`{name}`: {}", flaw.problem);
-        flaw
-    })
+    number_from_bytes(text.as_bytes()).map_err(|flaw| named(name, flaw))
 }
 
 /// The lines of a recording.

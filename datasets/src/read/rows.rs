@@ -6,7 +6,7 @@ use alphaengine_core::market::{Bar, BookTicker, Funding, Timeframe, Trade};
 use alphaengine_core::units::{Price, Qty, Rate, Timestamp};
 
 use super::layout::{Layout, slot};
-use super::value::{Cells, Checked, flaw, flaw_with_hint, without_jitter};
+use super::value::{Cells, Checked, flaw, flaw_with_hint, named, without_jitter};
 use crate::Error;
 use crate::chunk::{CHUNK_ROWS, Chunk, Timed};
 use crate::kind::Kind;
@@ -177,23 +177,22 @@ impl<C: Cells> Row<'_, C> {
 
     #[inline]
     fn number(&self, slot: usize, name: &str) -> Checked<i64> {
-        self.cells.number(self.column(slot, name)?).map_err(|mut flaw| {
-            flaw.problem = format!("`{name}`: {}", flaw.problem);
-            flaw
-        })
+        self.cells.number(self.column(slot, name)?).map_err(|flaw| named(name, flaw))
+    }
+
+    #[inline]
+    fn flag(&self, slot: usize, name: &str) -> Checked<bool> {
+        self.cells.flag(self.column(slot, name)?).map_err(|flaw| named(name, flaw))
     }
 
     #[inline]
     fn integer(&self, slot: usize, name: &str) -> Checked<i64> {
-        self.cells.integer(self.column(slot, name)?).map_err(|mut flaw| {
-            flaw.problem = format!("`{name}`: {}", flaw.problem);
-            flaw
-        })
+        self.cells.integer(self.column(slot, name)?).map_err(|flaw| named(name, flaw))
     }
 
     #[inline]
     fn time(&self) -> Checked<Timestamp> {
-        self.layout.unit.timestamp(self.integer(slot::TIME, "time")?)
+        self.layout.unit.timestamp(self.integer(slot::TIME, self.layout.time_name())?)
     }
 
     #[inline]
@@ -254,7 +253,7 @@ impl<C: Cells> Row<'_, C> {
         let price = self.price(slot::PRICE, "price")?;
         let qty = self.qty(slot::QTY, "qty")?;
         let id = self.integer(slot::TRADE_ID, "id")?;
-        let is_buyer_maker = self.cells.flag(self.column(slot::MAKER, "is_buyer_maker")?)?;
+        let is_buyer_maker = self.flag(slot::MAKER, "is_buyer_maker")?;
         Ok(Trade { id, price, qty, is_buyer_maker })
     }
 }

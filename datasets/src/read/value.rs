@@ -23,6 +23,13 @@ pub(crate) fn flaw_with_hint<T>(problem: impl Into<String>, hint: impl Into<Stri
     Err(Box::new(Flaw { problem: problem.into(), hint: Some(hint.into()) }))
 }
 
+/// The flaw with the name of the cell that has it.
+#[cold]
+pub(crate) fn named(name: &str, mut flaw: Box<Flaw>) -> Box<Flaw> {
+    flaw.problem = format!("`{name}`: {}", flaw.problem);
+    flaw
+}
+
 impl From<Box<Flaw>> for Error {
     fn from(flaw: Box<Flaw>) -> Error {
         let error = Error::new(flaw.problem);
