@@ -163,12 +163,12 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
 
     /// Takes one input and returns the requests that it led to. What they rest on is in the log when this returns.
     #[inline]
-    pub fn step(&mut self, at: Timestamp, input: Input) -> Result<std::vec::Drain<'_, Outgoing>, Error> {
+    pub fn step<'a>(&'a mut self, at: Timestamp, input: Input<'_>) -> Result<std::vec::Drain<'a, Outgoing>, Error> {
         if at != self.now {
             self.advance(at)?;
         }
         match input {
-            Input::Market(update) => self.on_market(&update)?,
+            Input::Market(update) => self.on_market(update)?,
             Input::Exchange(update) => self.on_exchange(update)?,
             Input::Operator(command) => self.on_operator(command)?,
             Input::Ready => self.on_ready()?,

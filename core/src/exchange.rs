@@ -12,10 +12,10 @@ use crate::market::{MarketUpdate, SymbolId};
 use crate::order::{OrderSpec, PositionSide, Side};
 use crate::units::{Money, Price, Qty, Rate, Timestamp};
 
-/// Everything that can reach the engine.
+/// Everything that can reach the engine. Market updates are lent: there are millions of them.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Input {
-    Market(MarketUpdate),
+pub enum Input<'a> {
+    Market(&'a MarketUpdate),
     Exchange(ExchangeUpdate),
     Operator(OperatorCommand),
     /// The world is connected and what it told so far is complete: the strategy may begin.

@@ -236,59 +236,62 @@ impl Feed for Tape {
     type Error = Error;
 
     #[inline]
-    fn next_update(&mut self) -> Result<Option<MarketUpdate>, Error> {
+    fn next_into(&mut self, update: &mut MarketUpdate) -> Result<bool, Error> {
         loop {
             if let Some(stream) = self.streams.get_mut(self.current)
                 && stream.head.is_before(self.limit)
             {
-                return Ok(stream.take());
+                stream.take(update);
+                return Ok(true);
             }
             if !self.choose()? {
-                return Ok(None);
+                return Ok(false);
             }
         }
     }
 }
 
 impl Stream {
-    /// The next item. The caller knows that there is one.
+    /// Writes the next item, which the caller knows is there.
     #[inline]
-    fn take(&mut self) -> Option<MarketUpdate> {
+    fn take(&mut self, update: &mut MarketUpdate) {
         let next = self.next;
-        let at = Timestamp::from_nanos(self.head.at);
         self.next = next + 1;
-        let tie = self.tie;
-        let (data, head) = match &self.chunk {
+        update.at = Timestamp::from_nanos(self.head.at);
+        update.symbol = self.symbol;
+        let following = match &self.chunk {
             Chunk::Trades(rows) => {
-                (MarketData::Trade(rows.get(next)?.row), rows.get(next + 1).map(|row| (row.at, rank::TRADE)))
+                update.data = MarketData::Trade(rows[next].row);
+                rows.get(next + 1).map(|row| (row.at, rank::TRADE))
             }
             Chunk::Books(rows) => {
-                (MarketData::BookTicker(rows.get(next)?.row), rows.get(next + 1).map(|row| (row.at, rank::BOOK_TICKER)))
+                update.data = MarketData::BookTicker(rows[next].row);
+                rows.get(next + 1).map(|row| (row.at, rank::BOOK_TICKER))
             }
             Chunk::Bars(bars) => {
-                let bar = bars.get(next / 2)?;
+                let bar = &bars[next / 2];
                 if next.is_multiple_of(2) {
-                    let open = BarOpen { price: bar.open, timeframe: bar.timeframe };
-                    (MarketData::BarOpen(open), Some((bar.close_time(), rank::BAR)))
+                    update.data = MarketData::BarOpen(BarOpen { price: bar.open, timeframe: bar.timeframe });
+                    Some((bar.close_time(), rank::BAR))
                 } else {
-                    let following = bars.get(next / 2 + 1).map(|bar| (bar.open_time, rank::BAR_OPEN));
-                    (MarketData::Bar(*bar), following)
+                    update.data = MarketData::Bar(*bar);
+                    bars.get(next / 2 + 1).map(|bar| (bar.open_time, rank::BAR_OPEN))
                 }
             }
-            Chunk::MarkBars(bars) => (
-                MarketData::MarkBar(*bars.get(next)?),
-                bars.get(next + 1).map(|bar| (bar.close_time(), rank::MARK_BAR)),
-            ),
-            Chunk::Marks(rows) => (
-                MarketData::MarkPrice(MarkPrice { price: rows.get(next)?.row }),
-                rows.get(next + 1).map(|row| (row.at, rank::MARK_PRICE)),
-            ),
+            Chunk::MarkBars(bars) => {
+                update.data = MarketData::MarkBar(bars[next]);
+                bars.get(next + 1).map(|bar| (bar.close_time(), rank::MARK_BAR))
+            }
+            Chunk::Marks(rows) => {
+                update.data = MarketData::MarkPrice(MarkPrice { price: rows[next].row });
+                rows.get(next + 1).map(|row| (row.at, rank::MARK_PRICE))
+            }
             Chunk::Funding(rows) => {
-                (MarketData::Funding(rows.get(next)?.row), rows.get(next + 1).map(|row| (row.at, rank::FUNDING)))
+                update.data = MarketData::Funding(rows[next].row);
+                rows.get(next + 1).map(|row| (row.at, rank::FUNDING))
             }
         };
-        self.head = head.map_or(Key::MAX, |(at, rank)| Key { at: at.nanos(), tie: rank | tie });
-        Some(MarketUpdate { at, symbol: self.symbol, data })
+        self.head = following.map_or(Key::MAX, |(at, rank)| Key { at: at.nanos(), tie: rank | self.tie });
     }
 
     /// Replaces a used-up chunk by the next one, if there is one.

@@ -43,8 +43,11 @@ pub struct SimWorld<F> {
     start: Timestamp,
     now: Timestamp,
     stage: Stage,
-    /// The next update of the feed, which has not happened yet.
-    ahead: Option<MarketUpdate>,
+    /// The last update of the feed; it has not happened yet where `is_ahead`.
+    latest: MarketUpdate,
+    is_ahead: bool,
+    /// The update that the engine is told, where it was on its way.
+    heard: MarketUpdate,
     /// On the way to the exchange, by time of arrival and then order of sending.
     requests: BinaryHeap<Reverse<Arrival>>,
     sent: u64,
@@ -116,7 +119,9 @@ impl<F: Feed> SimWorld<F> {
             start: Timestamp::MIN,
             now: Timestamp::MIN,
             stage: Stage::Fresh,
-            ahead: None,
+            latest: MarketUpdate::NOTHING,
+            is_ahead: false,
+            heard: MarketUpdate::NOTHING,
             requests: BinaryHeap::new(),
             sent: 0,
             answers: VecDeque::new(),
@@ -126,7 +131,7 @@ impl<F: Feed> SimWorld<F> {
 
     /// The next thing that reaches the engine, and when. `wake_at` is when the engine wants to be woken.
     #[inline]
-    pub fn next(&mut self, wake_at: Timestamp) -> Result<Option<(Timestamp, Input)>, Error<F::Error>> {
+    pub fn next(&mut self, wake_at: Timestamp) -> Result<Option<(Timestamp, Input<'_>)>, Error<F::Error>> {
         if self.is_instant && self.stage == Stage::Running && self.answers.is_empty() {
             return self.next_instant(wake_at);
         }
@@ -169,52 +174,48 @@ impl<F: Feed> SimWorld<F> {
 
     /// The hot path: nothing is on its way, so the market moves on, or the engine is woken before it does.
     #[inline]
-    fn next_instant(&mut self, wake_at: Timestamp) -> Result<Option<(Timestamp, Input)>, Error<F::Error>> {
-        let update = match self.ahead.take() {
-            Some(update) => update,
-            None => match self.feed.next_update().map_err(Error::Feed)? {
-                Some(update) => update,
-                None => {
-                    self.stage = Stage::Draining;
-                    return self.next_queued(wake_at);
-                }
-            },
-        };
-        if wake_at <= update.at && wake_at > self.now {
-            self.ahead = Some(update);
+    fn next_instant(&mut self, wake_at: Timestamp) -> Result<Option<(Timestamp, Input<'_>)>, Error<F::Error>> {
+        if !self.is_ahead && !self.feed.next_into(&mut self.latest).map_err(Error::Feed)? {
+            self.stage = Stage::Draining;
+            return self.next_queued(wake_at);
+        }
+        let at = self.latest.at;
+        self.is_ahead = wake_at <= at && wake_at > self.now;
+        if self.is_ahead {
             self.now = wake_at;
             return Ok(Some((wake_at, Input::Wake)));
         }
-        self.happen(&update)?;
+        self.happen()?;
         if self.exchange.has_said() {
-            return Ok(Some(self.told_before(update)));
+            return Ok(self.told_before());
         }
-        Ok(Some((update.at, Input::Market(update))))
+        Ok(Some((at, Input::Market(&self.latest))))
     }
 
     /// What the exchange said because of an update comes before it.
     #[cold]
-    fn told_before(&mut self, update: MarketUpdate) -> (Timestamp, Input) {
-        self.answers.extend(self.exchange.said().map(|said| (update.at, said)));
-        self.market.push_back((update.at, update));
-        match self.answers.pop_front() {
-            Some((at, said)) => (at, Input::Exchange(said)),
-            None => (update.at, Input::Market(update)),
-        }
+    fn told_before(&mut self) -> Option<(Timestamp, Input<'_>)> {
+        let at = self.latest.at;
+        self.answers.extend(self.exchange.said().map(|said| (at, said)));
+        self.market.push_back((at, self.latest));
+        self.answers.pop_front().map(|(at, said)| (at, Input::Exchange(said)))
     }
 
-    /// The market moves.
+    /// The market moves: the latest update happens.
     #[inline]
-    fn happen(&mut self, update: &MarketUpdate) -> Result<(), Error<F::Error>> {
-        if update.at < self.now {
-            return Err(Error::TimeWentBack { from: self.now, to: update.at });
+    fn happen(&mut self) -> Result<(), Error<F::Error>> {
+        let at = self.latest.at;
+        if at < self.now {
+            return Err(Error::TimeWentBack { from: self.now, to: at });
         }
-        self.now = update.at;
-        if let MarketData::Funding(_) = update.data {
-            let watched = self.watches[update.symbol.index()].settled(update.at, self.start);
-            watched.map_err(|hole| self.hole(update.symbol, hole))?;
+        self.now = at;
+        self.is_ahead = false;
+        if let MarketData::Funding(_) = self.latest.data {
+            let symbol = self.latest.symbol;
+            let watched = self.watches[symbol.index()].settled(at, self.start);
+            watched.map_err(|hole| self.hole(symbol, hole))?;
         }
-        self.exchange.on_market(update);
+        self.exchange.on_market(&self.latest);
         Ok(())
     }
 
@@ -225,7 +226,7 @@ impl<F: Feed> SimWorld<F> {
 
     /// The general case: whatever comes first.
     #[inline(never)]
-    fn next_queued(&mut self, wake_at: Timestamp) -> Result<Option<(Timestamp, Input)>, Error<F::Error>> {
+    fn next_queued(&mut self, wake_at: Timestamp) -> Result<Option<(Timestamp, Input<'_>)>, Error<F::Error>> {
         loop {
             if self.stage == Stage::Fresh {
                 if !self.open()? {
@@ -234,16 +235,16 @@ impl<F: Feed> SimWorld<F> {
                 }
                 continue;
             }
-            if matches!(self.stage, Stage::Opened | Stage::Running) && self.ahead.is_none() {
-                self.ahead = self.feed.next_update().map_err(Error::Feed)?;
-                if self.ahead.is_none() {
+            if matches!(self.stage, Stage::Opened | Stage::Running) && !self.is_ahead {
+                self.is_ahead = self.feed.next_into(&mut self.latest).map_err(Error::Feed)?;
+                if !self.is_ahead {
                     self.stage = Stage::Draining;
                 }
             }
             let arrival = self.requests.peek().map_or(Timestamp::MAX, |Reverse(arrival)| arrival.at);
             let answer = self.answers.front().map_or(Timestamp::MAX, |(at, _)| *at);
             let heard = self.market.front().map_or(Timestamp::MAX, |(at, _)| *at);
-            let ahead = self.ahead.as_ref().map_or(Timestamp::MAX, |update| update.at);
+            let ahead = if self.is_ahead { self.latest.at } else { Timestamp::MAX };
             let is_over = [arrival, answer, heard, ahead].iter().all(|at| *at == Timestamp::MAX);
             if is_over {
                 return self.end();
@@ -266,7 +267,8 @@ impl<F: Feed> SimWorld<F> {
                 }
                 if let Some((at, update)) = self.market.pop_front() {
                     self.now = self.now.max(at);
-                    return Ok(Some((self.now, Input::Market(update))));
+                    self.heard = update;
+                    return Ok(Some((self.now, Input::Market(&self.heard))));
                 }
             } else if wake <= ahead {
                 self.now = wake;
@@ -274,8 +276,9 @@ impl<F: Feed> SimWorld<F> {
             } else if self.stage == Stage::Opened {
                 self.stage = Stage::Running;
                 return Ok(Some((self.now, Input::Ready)));
-            } else if let Some(update) = self.ahead.take() {
-                self.happen(&update)?;
+            } else {
+                self.happen()?;
+                let update = self.latest;
                 self.queue_answers(update.at);
                 let delay = self.delays.as_mut().map_or(0, |ways| ways.feed.draw());
                 // One stream keeps its order, whatever each message took.
@@ -298,20 +301,20 @@ impl<F: Feed> SimWorld<F> {
 
     /// The first update says when the run begins. False when there is none.
     fn open(&mut self) -> Result<bool, Error<F::Error>> {
-        self.ahead = self.feed.next_update().map_err(Error::Feed)?;
-        let Some(first) = &self.ahead else {
+        self.is_ahead = self.feed.next_into(&mut self.latest).map_err(Error::Feed)?;
+        if !self.is_ahead {
             return Ok(false);
-        };
-        self.start = first.at;
-        self.now = first.at;
-        self.exchange.open_account(first.at);
+        }
+        self.start = self.latest.at;
+        self.now = self.start;
+        self.exchange.open_account(self.start);
         let said: Vec<ExchangeUpdate> = self.exchange.said().collect();
         self.answers.extend(said.into_iter().map(|update| (self.start, update)));
         self.stage = Stage::Opened;
         Ok(true)
     }
 
-    fn end(&mut self) -> Result<Option<(Timestamp, Input)>, Error<F::Error>> {
+    fn end(&mut self) -> Result<Option<(Timestamp, Input<'_>)>, Error<F::Error>> {
         if self.stage == Stage::Over {
             return Ok(None);
         }
