@@ -12,12 +12,12 @@ use crate::market::{MarketUpdate, SymbolId};
 use crate::order::{OrderSpec, PositionSide, Side};
 use crate::units::{Money, Price, Qty, Rate, Timestamp};
 
-/// Everything that can reach the engine. Market updates are lent: there are millions of them.
-#[derive(Debug, Clone, PartialEq)]
+/// Everything that can reach the engine. What is large is lent: there are millions of inputs.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Input<'a> {
     Market(&'a MarketUpdate),
-    Exchange(ExchangeUpdate),
-    Operator(OperatorCommand),
+    Exchange(&'a ExchangeUpdate),
+    Operator(&'a OperatorCommand),
     /// The world is connected and what it told so far is complete: the strategy may begin.
     Ready,
     /// The time for which the engine asked with `wake_at` has come.

@@ -46,8 +46,9 @@ pub struct SimWorld<F> {
     /// The last update of the feed; it has not happened yet where `is_ahead`.
     latest: MarketUpdate,
     is_ahead: bool,
-    /// The update that the engine is told, where it was on its way.
+    /// What the engine is told now, where it was on its way.
     heard: MarketUpdate,
+    said: Option<ExchangeUpdate>,
     /// On the way to the exchange, by time of arrival and then order of sending.
     requests: BinaryHeap<Reverse<Arrival>>,
     sent: u64,
@@ -122,6 +123,7 @@ impl<F: Feed> SimWorld<F> {
             latest: MarketUpdate::NOTHING,
             is_ahead: false,
             heard: MarketUpdate::NOTHING,
+            said: None,
             requests: BinaryHeap::new(),
             sent: 0,
             answers: VecDeque::new(),
@@ -198,7 +200,13 @@ impl<F: Feed> SimWorld<F> {
         let at = self.latest.at;
         self.answers.extend(self.exchange.said().map(|said| (at, said)));
         self.market.push_back((at, self.latest));
-        self.answers.pop_front().map(|(at, said)| (at, Input::Exchange(said)))
+        self.next_answer().map(|said| (at, Input::Exchange(said)))
+    }
+
+    /// The answer that has waited longest.
+    fn next_answer(&mut self) -> Option<&ExchangeUpdate> {
+        self.said = self.answers.pop_front().map(|(_, said)| said);
+        self.said.as_ref()
     }
 
     /// The market moves: the latest update happens.
@@ -256,10 +264,9 @@ impl<F: Feed> SimWorld<F> {
                     self.queue_answers(arrival.at);
                 }
             } else if answer <= heard && answer <= ahead && answer <= wake {
-                if let Some((at, update)) = self.answers.pop_front() {
-                    self.now = self.now.max(at);
-                    return Ok(Some((self.now, Input::Exchange(update))));
-                }
+                self.now = self.now.max(answer);
+                let now = self.now;
+                return Ok(self.next_answer().map(|said| (now, Input::Exchange(said))));
             } else if heard <= ahead && heard <= wake {
                 if self.stage == Stage::Opened {
                     self.stage = Stage::Running;

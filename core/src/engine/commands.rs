@@ -163,12 +163,12 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     }
 
     /// An operator's word counts once, however often it arrives.
-    pub(super) fn on_operator(&mut self, command: OperatorCommand) -> Result<(), Error> {
+    pub(super) fn on_operator(&mut self, command: &OperatorCommand) -> Result<(), Error> {
         if self.state.operator_keys.contains(&command.key) {
             return Ok(());
         }
         let (order, who) = (command.order, command.who.clone());
-        let received = OperatorCommandReceived { key: command.key, who: command.who, order };
+        let received = OperatorCommandReceived { key: command.key.clone(), who: who.clone(), order };
         self.record(Source::Web, None, None, received)?;
         match order {
             OperatorOrder::Pause => self.change_mode(EngineMode::Paused, &format!("paused by {who}")),

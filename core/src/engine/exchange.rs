@@ -19,10 +19,10 @@ use crate::strategy::{OrderNews, Strategy};
 const DUPLICATE_CLIENT_ORDER_ID: i32 = -4116;
 
 impl<S: Strategy, L: EventLog> Engine<S, L> {
-    pub(super) fn on_exchange(&mut self, update: ExchangeUpdate) -> Result<(), Error> {
-        match update {
-            ExchangeUpdate::Answer { id, outcome } => self.on_answer(id, outcome),
-            ExchangeUpdate::Order(update) => self.on_order(&update),
+    pub(super) fn on_exchange(&mut self, update: &ExchangeUpdate) -> Result<(), Error> {
+        match *update {
+            ExchangeUpdate::Answer { id, ref outcome } => self.on_answer(id, outcome.clone()),
+            ExchangeUpdate::Order(ref update) => self.on_order(update),
             ExchangeUpdate::Funding(payment) => self.on_funding_payment(payment),
             ExchangeUpdate::IsolatedMargin { symbol, position_side, wallet } => {
                 let amount = wallet.saturating_sub(self.state.margin(symbol, position_side));
