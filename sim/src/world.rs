@@ -134,7 +134,8 @@ impl<F: Feed> SimWorld<F> {
     /// The next thing that reaches the engine, and when. `wake_at` is when the engine wants to be woken.
     #[inline]
     pub fn next(&mut self, wake_at: Timestamp) -> Result<Option<(Timestamp, Input<'_>)>, Error<F::Error>> {
-        if self.is_instant && self.stage == Stage::Running && self.answers.is_empty() {
+        let is_waiting = !self.answers.is_empty() || !self.market.is_empty();
+        if self.is_instant && self.stage == Stage::Running && !is_waiting {
             return self.next_instant(wake_at);
         }
         self.next_queued(wake_at)
