@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot run should say so at once")]
 
+use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,9 @@ fn main() {
     }
     if is_wanted("store") {
         store();
+    }
+    if is_wanted("process") {
+        process();
     }
 }
 
@@ -90,6 +94,7 @@ fn config(timeframe: Option<Timeframe>) -> Config {
         asset: "USDT".parse().unwrap(),
         instruments: instruments(),
         base_timeframes: vec![timeframe],
+        trade_bars: Timeframe::M1,
         limits: Limits::default(),
         recv_window: 2_000_000_000,
         commit_each_step: false,
@@ -146,13 +151,7 @@ fn sma_cross() -> SmaCross {
 
 fn bars() {
     let chunks = workload::bars();
-    let rows: Vec<Bar> = chunks
-        .iter()
-        .flat_map(|chunk| match chunk {
-            Chunk::Bars(bars) => bars.clone(),
-            _ => Vec::new(),
-        })
-        .collect();
+    let rows = bar_rows(&chunks);
     let (bare, books) = fastest(|| timed(|| bare_sma(black_box(&rows))));
     let (engine, (inputs, fills, _)) =
         fastest(|| run(sma_cross(), NoLog, Some(Timeframe::M1), vec![chunks.clone()]));
@@ -219,6 +218,14 @@ impl Strategy for Toggle {
             self.is_long = !self.is_long;
         }
     }
+}
+
+fn bar_rows(chunks: &[Chunk]) -> Vec<Bar> {
+    let rows = chunks.iter().flat_map(|chunk| match chunk {
+        Chunk::Bars(bars) => bars.clone(),
+        _ => Vec::new(),
+    });
+    rows.collect()
 }
 
 fn trade_rows(chunks: &[Chunk]) -> Vec<Timed<Trade>> {
@@ -412,4 +419,46 @@ fn store() {
     println!("writer alone, FULL, batches of 16,384 events: {:.0} ms, {:.0} rows/s", alone.as_secs_f64() * 1e3, rows as f64 / alone.as_secs_f64());
     println!("run of `bars` without store {:.0} ms, with it {:.0} ms", off.as_secs_f64() * 1e3, beside.as_secs_f64() * 1e3);
     black_box(MarketData::Trade);
+}
+
+/// The whole command on files of these workloads: from the start of the process to its report, and the memory it took.
+fn process() {
+    let directory = tempfile::tempdir().unwrap();
+    let bars_file = directory.path().join("BTCUSDT-1m.csv");
+    let mut text = String::from("open_time,open,high,low,close,volume\n");
+    for bar in bar_rows(&workload::bars()) {
+        let Bar { open, high, low, close, volume, .. } = bar;
+        writeln!(text, "{},{open},{high},{low},{close},{volume}", bar.open_time.millis()).unwrap();
+    }
+    std::fs::write(&bars_file, &text).unwrap();
+    let trades_file = directory.path().join("BTCUSDT-trades.csv");
+    text = String::from("id,price,qty,quote_qty,time,is_buyer_maker\n");
+    for Timed { at, row } in trade_rows(&workload::trades()) {
+        let Trade { id, price, qty, is_buyer_maker } = row;
+        writeln!(text, "{id},{price},{qty},0,{},{is_buyer_maker}", at.millis()).unwrap();
+    }
+    std::fs::write(&trades_file, &text).unwrap();
+    drop(text);
+    println!();
+    println!("{:<8} {:<8} {:>12} {:>12} {:>8}", "process", "store", "inputs/s", "whole ms", "RSS MB");
+    for (name, file) in [("bars", &bars_file), ("trades", &trades_file)] {
+        for store in ["none", "memory", "file"] {
+            let (time, report) = fastest(|| {
+                let kept = directory.path().join("kept.db");
+                let given = if store == "file" { kept.as_os_str() } else { store.as_ref() };
+                let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_alphaengine"));
+                command.args(["backtest", "--json", "--cash", "1000000", "--param", "qty=0.01"]);
+                command.arg("--data").arg(file).arg("--store").arg(given).current_dir(directory.path());
+                let (time, output) = timed(|| command.output().unwrap());
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                for ending in ["", "-wal", "-shm", ".head"] {
+                    let _ = std::fs::remove_file(directory.path().join(format!("kept.db{ending}")));
+                }
+                (time, serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap())
+            });
+            let rate = report["timing"]["inputs_per_s"].as_f64().unwrap_or_default();
+            let whole = time.as_secs_f64() * 1e3;
+            println!("{name:<8} {store:<8} {rate:>12.0} {whole:>12.0} {:>8}", report["peak_rss_mb"].to_string());
+        }
+    }
 }

@@ -44,8 +44,10 @@ pub struct Config {
     pub description: serde_json::Value,
     pub asset: Asset,
     pub instruments: Instruments,
-    /// The bars that the data bring, by symbol; where there are none, bars are built from trades.
+    /// The bars that the data bring, by symbol.
     pub base_timeframes: Vec<Option<Timeframe>>,
+    /// Where the data bring no bars, bars of this timeframe are built from trades.
+    pub trade_bars: Timeframe,
     pub limits: Limits,
     /// How long the exchange accepts a signed request.
     pub recv_window: Nanos,
@@ -137,7 +139,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             let symbol = SymbolId(index as u16);
             match timeframe {
                 Some(timeframe) => market.brings_bars(symbol, *timeframe),
-                None => market.brings_trades_only(symbol),
+                None => market.brings_trades_only(symbol, config.trade_bars),
             }
         }
         let outbox = Outbox { session: config.session, orders_given: state.orders_given, ..Outbox::default() };

@@ -87,8 +87,9 @@ impl MarketView {
         view.series.insert(0, BarSeries::new(timeframe, KEPT_BARS));
     }
 
-    /// Says that the data bring no bars for the symbol: they are built from trades.
-    pub fn brings_trades_only(&mut self, symbol: SymbolId) {
+    /// Says that the data bring no bars for the symbol: those of this timeframe are built from trades.
+    pub fn brings_trades_only(&mut self, symbol: SymbolId, timeframe: Timeframe) {
+        self.brings_bars(symbol, timeframe);
         self.symbols[symbol.index()].from_trades = true;
     }
 
@@ -142,12 +143,12 @@ impl MarketView {
     pub fn on_trade(&mut self, symbol: SymbolId, at: Timestamp, trade: &Trade, closed: &mut Vec<Bar>) {
         let view = &mut self.symbols[symbol.index()];
         view.last = trade.price;
-        if view.from_trades && !view.series.is_empty() {
+        if view.from_trades {
             for series in &mut view.series {
                 closed.extend(series.push_trade(at, trade.price, trade.qty));
             }
             if let Some((first, rest)) = closed.split_first() {
-                view.bars += 1;
+                view.bars += u64::from(first.timeframe == view.series[0].timeframe());
                 self.update_indicators(symbol, first, rest);
             }
         }
