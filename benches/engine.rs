@@ -32,7 +32,10 @@ const QUOTE_EVERY: u64 = 1_000;
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
-    println!("{:<8} {:>11} {:>8} {:>10} {:>10} {:>7} {:>12}", "workload", "inputs", "fills", "bare ms", "engine ms", "ratio", "M inputs/s");
+    println!(
+        "{:<8} {:>11} {:>8} {:>10} {:>10} {:>7} {:>12}",
+        "workload", "inputs", "fills", "bare ms", "engine ms", "ratio", "M inputs/s"
+    );
     if is_wanted("bars") {
         bars();
     }
@@ -153,8 +156,7 @@ fn bars() {
     let chunks = workload::bars();
     let rows = bar_rows(&chunks);
     let (bare, books) = fastest(|| timed(|| bare_sma(black_box(&rows))));
-    let (engine, (inputs, fills, _)) =
-        fastest(|| run(sma_cross(), NoLog, Some(Timeframe::M1), vec![chunks.clone()]));
+    let (engine, (inputs, fills, _)) = fastest(|| run(sma_cross(), NoLog, Some(Timeframe::M1), vec![chunks.clone()]));
     assert_eq!(rows.len(), workload::BARS);
     assert!((20_000..21_500).contains(&fills), "{fills} fills");
     assert_eq!(fills, books.fills);
@@ -416,8 +418,16 @@ fn store() {
     });
     println!();
     println!("store: {} events, {rows} rows", log.events().len());
-    println!("writer alone, FULL, batches of 16,384 events: {:.0} ms, {:.0} rows/s", alone.as_secs_f64() * 1e3, rows as f64 / alone.as_secs_f64());
-    println!("run of `bars` without store {:.0} ms, with it {:.0} ms", off.as_secs_f64() * 1e3, beside.as_secs_f64() * 1e3);
+    println!(
+        "writer alone, FULL, batches of 16,384 events: {:.0} ms, {:.0} rows/s",
+        alone.as_secs_f64() * 1e3,
+        rows as f64 / alone.as_secs_f64()
+    );
+    println!(
+        "run of `bars` without store {:.0} ms, with it {:.0} ms",
+        off.as_secs_f64() * 1e3,
+        beside.as_secs_f64() * 1e3
+    );
     black_box(MarketData::Trade);
 }
 

@@ -55,9 +55,8 @@ fn write_tables(
     directory: &Path,
     format: Format,
 ) -> Result<Vec<PathBuf>, Error> {
-    let sheet = |name: &str, columns| {
-        Sheet::create(directory, name, format, columns).map_err(|error| data_error(&error))
-    };
+    let sheet =
+        |name: &str, columns| Sheet::create(directory, name, format, columns).map_err(|error| data_error(&error));
     let mut tables = Tables {
         names: session.instruments.iter().map(|(_, instrument)| instrument.symbol.to_string()).collect(),
         assets: session
@@ -98,16 +97,56 @@ fn write_tables(
 
 const EQUITY: &[&str] = &["time", "equity", "wallet", "low", "drawdown", "notional"];
 const ORDERS: &[&str] = &[
-    "requested_at", "client_order_id", "order_id", "symbol", "side", "position_side", "type", "qty", "price", "trigger",
-    "reduce_only", "close_position", "status", "filled", "average_price", "fee", "finished_at", "reason",
+    "requested_at",
+    "client_order_id",
+    "order_id",
+    "symbol",
+    "side",
+    "position_side",
+    "type",
+    "qty",
+    "price",
+    "trigger",
+    "reduce_only",
+    "close_position",
+    "status",
+    "filled",
+    "average_price",
+    "fee",
+    "finished_at",
+    "reason",
 ];
 const FILLS: &[&str] = &[
-    "time", "heard_at", "symbol", "trade_id", "client_order_id", "side", "position_side", "price", "qty", "notional", "fee",
-    "fee_asset", "realized", "is_maker", "is_liquidation",
+    "time",
+    "heard_at",
+    "symbol",
+    "trade_id",
+    "client_order_id",
+    "side",
+    "position_side",
+    "price",
+    "qty",
+    "notional",
+    "fee",
+    "fee_asset",
+    "realized",
+    "is_maker",
+    "is_liquidation",
 ];
 const TRADES: &[&str] = &[
-    "opened_at", "closed_at", "symbol", "direction", "qty", "entry_price", "exit_price", "gross_pnl", "fees", "funding",
-    "net_pnl", "fills", "duration_s",
+    "opened_at",
+    "closed_at",
+    "symbol",
+    "direction",
+    "qty",
+    "entry_price",
+    "exit_price",
+    "gross_pnl",
+    "fees",
+    "funding",
+    "net_pnl",
+    "fills",
+    "duration_s",
 ];
 const EVENTS: &[&str] =
     &["seq", "time", "event_type", "source", "symbol", "command_id", "causation_id", "payload_json"];

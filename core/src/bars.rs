@@ -94,7 +94,8 @@ impl BarSeries {
         let closed = self.forming.take();
         let open_time = self.timeframe.open_time(at);
         let timeframe = self.timeframe;
-        self.forming = Some(Bar { open_time, open: price, high: price, low: price, close: price, volume: qty, timeframe });
+        self.forming =
+            Some(Bar { open_time, open: price, high: price, low: price, close: price, volume: qty, timeframe });
         if let Some(bar) = closed {
             self.push(bar);
         }
@@ -140,12 +141,10 @@ mod tests {
         // Minutes 0 to 4 close at minute 4; 5 and 6 close late, when minute 10 shows that nothing more will come.
         assert_eq!(closed.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [4, 10]);
         let first = closed[0].1;
-        assert_eq!((first.open, first.high, first.low, first.close), (
-            Price::whole(99),
-            Price::whole(106),
-            Price::whole(98),
-            Price::whole(104)
-        ));
+        assert_eq!(
+            (first.open, first.high, first.low, first.close),
+            (Price::whole(99), Price::whole(106), Price::whole(98), Price::whole(104))
+        );
         assert_eq!(first.volume, Qty::whole(5));
         assert_eq!(closed[1].1.close, Price::whole(106));
         assert_eq!(series.back(0), Some(&closed[1].1));

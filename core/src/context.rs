@@ -221,7 +221,9 @@ impl Context<'_> {
 
     /// A reduce-only take profit: goes to market when the last price reaches `trigger` in the position's favour.
     pub fn take_profit(&mut self, symbol: SymbolId, side: Side, qty: Qty, trigger: Price) -> ClientOrderId {
-        self.place(OrderSpec::market(symbol, side, qty).with_type(OrderType::TakeProfitMarket { trigger }).reduce_only())
+        self.place(
+            OrderSpec::market(symbol, side, qty).with_type(OrderType::TakeProfitMarket { trigger }).reduce_only(),
+        )
     }
 
     /// A reduce-only trailing stop. `callback` is a rate: 0.01 follows at one percent.

@@ -30,15 +30,40 @@ pub enum Input<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
     /// A regular order, or a conditional one when the type says so (the world chooses the endpoint).
-    PlaceOrder { client_order_id: ClientOrderId, spec: OrderSpec },
+    PlaceOrder {
+        client_order_id: ClientOrderId,
+        spec: OrderSpec,
+    },
     /// Changes price and total quantity of a resting limit order. It loses its place in the queue.
-    ModifyOrder { client_order_id: ClientOrderId, symbol: SymbolId, side: Side, qty: Qty, price: Price },
-    CancelOrder { client_order_id: ClientOrderId, symbol: SymbolId, conditional: bool },
+    ModifyOrder {
+        client_order_id: ClientOrderId,
+        symbol: SymbolId,
+        side: Side,
+        qty: Qty,
+        price: Price,
+    },
+    CancelOrder {
+        client_order_id: ClientOrderId,
+        symbol: SymbolId,
+        conditional: bool,
+    },
     /// What became of an order whose answer was lost.
-    QueryOrder { client_order_id: ClientOrderId, symbol: SymbolId, conditional: bool },
-    SetLeverage { symbol: SymbolId, leverage: u32 },
-    SetMarginType { symbol: SymbolId, isolated: bool },
-    SetHedgeMode { hedge: bool },
+    QueryOrder {
+        client_order_id: ClientOrderId,
+        symbol: SymbolId,
+        conditional: bool,
+    },
+    SetLeverage {
+        symbol: SymbolId,
+        leverage: u32,
+    },
+    SetMarginType {
+        symbol: SymbolId,
+        isolated: bool,
+    },
+    SetHedgeMode {
+        hedge: bool,
+    },
 }
 
 /// A request on its way out, with the number that its answer will carry.
@@ -80,15 +105,23 @@ pub enum TransferReason {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// The order is at the exchange under this id.
-    Placed { order_id: u64 },
+    Placed {
+        order_id: u64,
+    },
     /// The modify, cancel or setting took effect. What became of the order follows as an [`OrderUpdate`].
     Done,
     /// The exchange said no. Definitely not executed.
     Rejected(ExchangeError),
     /// Nobody knows: a time-out, a lost connection, "Unknown error". Only a query decides.
-    Unknown { reason: String },
+    Unknown {
+        reason: String,
+    },
     /// The answer to a query: what the order is now, or that it is not there.
-    Found { order_id: u64, filled: Qty, open: bool },
+    Found {
+        order_id: u64,
+        filled: Qty,
+        open: bool,
+    },
     NotFound,
 }
 
@@ -120,12 +153,20 @@ pub enum Execution {
     Trade(Fill),
     Canceled,
     Expired(ExpiryReason),
-    Amended { qty: Qty, price: Price },
+    Amended {
+        qty: Qty,
+        price: Price,
+    },
     /// A conditional order fired; its child has this order id and quantity (of a close-position order it is known only
     /// now) and carries the same client order id.
-    Triggered { child: u64, qty: Qty },
+    Triggered {
+        child: u64,
+        qty: Qty,
+    },
     /// A conditional order fired and its child was refused.
-    TriggerRejected { code: i32 },
+    TriggerRejected {
+        code: i32,
+    },
 }
 
 /// Why an order expired (field `er`).

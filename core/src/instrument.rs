@@ -28,7 +28,8 @@ impl FromStr for Symbol {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Symbol, Error> {
-        let clean = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '/' | '\\' | '.' | ':' | '"' | '\'');
+        let clean =
+            |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '/' | '\\' | '.' | ':' | '"' | '\'');
         if text.is_empty() || text.len() > 40 || !text.chars().all(clean) {
             return Err(Error::BadSymbol(text.chars().take(40).collect()));
         }
@@ -272,12 +273,8 @@ fn bracket_tables(root: &Value) -> Vec<(String, &[Value])> {
         entry.get("brackets").and_then(Value::as_array).map(Vec::as_slice)
     }
     match root {
-        Value::Array(entries) => {
-            entries.iter().filter_map(|entry| Some((listed(entry)?, brackets(entry)?))).collect()
-        }
-        Value::Object(_) if root.get("brackets").is_some() => {
-            listed(root).zip(brackets(root)).into_iter().collect()
-        }
+        Value::Array(entries) => entries.iter().filter_map(|entry| Some((listed(entry)?, brackets(entry)?))).collect(),
+        Value::Object(_) if root.get("brackets").is_some() => listed(root).zip(brackets(root)).into_iter().collect(),
         Value::Object(entries) => entries
             .iter()
             .filter_map(|(pair, tiers)| Some((contract_of_pair(pair)?, tiers.as_array()?.as_slice())))

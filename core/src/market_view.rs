@@ -1,7 +1,7 @@
 //! The MarketView is what the engine has heard of the market so far: last prices, marks, books and closed bars.
 
-use crate::bars::BarSeries;
 use crate::attached::{AnyIndicator, IndicatorId, IndicatorKind};
+use crate::bars::BarSeries;
 use crate::market::{Bar, BookTicker, MarkPrice, SymbolId, Timeframe, Trade};
 use crate::units::{Price, Timestamp};
 

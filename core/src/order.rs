@@ -105,13 +105,31 @@ pub enum SelfTradePrevention {
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OrderType {
     Market,
-    Limit { price: Price, tif: TimeInForce },
-    Stop { trigger: Price, price: Price, tif: TimeInForce },
-    StopMarket { trigger: Price },
-    TakeProfit { trigger: Price, price: Price, tif: TimeInForce },
-    TakeProfitMarket { trigger: Price },
+    Limit {
+        price: Price,
+        tif: TimeInForce,
+    },
+    Stop {
+        trigger: Price,
+        price: Price,
+        tif: TimeInForce,
+    },
+    StopMarket {
+        trigger: Price,
+    },
+    TakeProfit {
+        trigger: Price,
+        price: Price,
+        tif: TimeInForce,
+    },
+    TakeProfitMarket {
+        trigger: Price,
+    },
     /// `callback` is a rate: 0.01 is the exchange's `callbackRate=1`.
-    TrailingStopMarket { activation: Option<Price>, callback: Rate },
+    TrailingStopMarket {
+        activation: Option<Price>,
+        callback: Rate,
+    },
 }
 
 impl OrderType {
@@ -302,7 +320,9 @@ pub enum OrderChange {
     Rejected,
     /// A conditional order's child went to the matching engine.
     Triggered,
-    Traded { complete: bool },
+    Traded {
+        complete: bool,
+    },
     Amended,
     Canceled,
     Expired,

@@ -15,10 +15,20 @@ pub struct Param {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
-    Int { default: i64, min: i64, max: i64 },
+    Int {
+        default: i64,
+        min: i64,
+        max: i64,
+    },
     /// In steps of 1e-8.
-    Decimal { default: i64, min: i64, max: i64 },
-    Choice { of: &'static [&'static str] },
+    Decimal {
+        default: i64,
+        min: i64,
+        max: i64,
+    },
+    Choice {
+        of: &'static [&'static str],
+    },
 }
 
 impl Param {
@@ -211,7 +221,10 @@ mod tests {
     fn what_is_wrong_is_said_in_a_sentence() {
         assert_eq!(read(&["quick=3"]).unwrap_err(), "unknown parameter `quick` of test; it has fast qty mode");
         assert_eq!(read(&["fast=0"]).unwrap_err(), "parameter `fast`: `0` is not allowed; give 1 to 500");
-        assert_eq!(read(&["mode=short"]).unwrap_err(), "parameter `mode`: `short` is not allowed; give long | long_short");
+        assert_eq!(
+            read(&["mode=short"]).unwrap_err(),
+            "parameter `mode`: `short` is not allowed; give long | long_short"
+        );
         assert_eq!(read(&["fast"]).unwrap_err(), "`fast` is not a parameter: write name=value");
         assert_eq!(read(&["fast=1", "fast=2"]).unwrap_err(), "parameter `fast` is given twice");
     }

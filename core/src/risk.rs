@@ -104,7 +104,13 @@ fn order_size(notional: Money, limits: &Limits) -> Result<(), Refusal> {
 }
 
 /// The position as it would be if this order and every open order in its direction filled.
-fn position_size(spec: &OrderSpec, more: Qty, limits: &Limits, state: &State, account: &Account) -> Result<(), Refusal> {
+fn position_size(
+    spec: &OrderSpec,
+    more: Qty,
+    limits: &Limits,
+    state: &State,
+    account: &Account,
+) -> Result<(), Refusal> {
     let Some(limit) = limits.max_position else {
         return Ok(());
     };

@@ -4,9 +4,9 @@
 pub mod catalog;
 pub mod check;
 pub mod chunk;
+pub mod discover;
 mod disk;
 mod error;
-pub mod discover;
 pub mod fetch;
 pub mod kind;
 pub mod month;

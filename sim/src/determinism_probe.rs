@@ -21,6 +21,7 @@ pub fn platform_dependent(x: f64) -> f64 {
     x.exp() // PROBE
 }
 
-pub fn unordered(map: &std::collections::HashMap<u8, u8>) -> usize { // PROBE
+pub fn unordered(map: &std::collections::HashMap<u8, u8>) -> usize {
+    // PROBE
     map.len()
 }

@@ -43,7 +43,8 @@ pub(crate) fn check_change(
     check_band(price, spec.side, instrument, mark)?;
     check_lot(qty, &instrument.lot)?;
     let changed = OrderSpec { qty, ..*spec };
-    check_notional(&changed, instrument, price).map_err(|_| refuse(-5029, "Order's notional must be no smaller than the minimum."))
+    check_notional(&changed, instrument, price)
+        .map_err(|_| refuse(-5029, "Order's notional must be no smaller than the minimum."))
 }
 
 fn check_price(price: Price, instrument: &Instrument) -> Result<(), ExchangeError> {
@@ -87,7 +88,9 @@ fn check_band(price: Price, side: Side, instrument: &Instrument, mark: Price) ->
         Side::Buy if instrument.percent_up.is_positive() && price > bound(instrument.percent_up, Rounding::Floor) => {
             Err(refuse(-4016, "Limit price can't be higher than the multiplier allows."))
         }
-        Side::Sell if instrument.percent_down.is_positive() && price < bound(instrument.percent_down, Rounding::Ceil) => {
+        Side::Sell
+            if instrument.percent_down.is_positive() && price < bound(instrument.percent_down, Rounding::Ceil) =>
+        {
             Err(refuse(-4024, "Limit price can't be lower than the multiplier allows."))
         }
         _ => Ok(()),
@@ -115,9 +118,13 @@ fn check_notional(spec: &OrderSpec, instrument: &Instrument, price: Price) -> Re
     if spec.only_reduces() || price.is_zero() || (is_conditional_market && spec.close_position) {
         return Ok(());
     }
-    let notional = price.notional(spec.qty, Rounding::Floor).map_err(|_| refuse(-4005, "Quantity greater than max quantity."))?;
+    let notional =
+        price.notional(spec.qty, Rounding::Floor).map_err(|_| refuse(-4005, "Quantity greater than max quantity."))?;
     if notional < instrument.min_notional {
-        return Err(refuse(-4164, "Order's notional must be no smaller than the minimum (unless you choose reduce only)."));
+        return Err(refuse(
+            -4164,
+            "Order's notional must be no smaller than the minimum (unless you choose reduce only).",
+        ));
     }
     Ok(())
 }
@@ -141,7 +148,10 @@ pub(crate) fn check_flags(spec: &OrderSpec, hedge: bool) -> Result<(), ExchangeE
         if spec.reduce_only {
             return Err(refuse(-4138, "Reduce only must be true or not sent with closePosition."));
         }
-        if matches!((spec.side, spec.position_side), (Side::Buy, PositionSide::Long) | (Side::Sell, PositionSide::Short)) {
+        if matches!(
+            (spec.side, spec.position_side),
+            (Side::Buy, PositionSide::Long) | (Side::Sell, PositionSide::Short)
+        ) {
             return Err(refuse(-4061, "Order's position side does not match user's setting."));
         }
     }
@@ -184,9 +194,8 @@ mod tests {
     #[test]
     fn every_filter_has_its_code() {
         let market = |qty: &str| OrderSpec::market(ID, Side::Buy, qty.parse().unwrap());
-        let stop = |trigger: &str| {
-            market("0.01").with_type(OrderType::StopMarket { trigger: trigger.parse().unwrap() })
-        };
+        let stop =
+            |trigger: &str| market("0.01").with_type(OrderType::StopMarket { trigger: trigger.parse().unwrap() });
         let cases = [
             (0, limit(Side::Buy, "0.01", "100000.1")),
             (-4001, limit(Side::Buy, "0.01", "0")),
@@ -199,7 +208,11 @@ mod tests {
             (-4004, limit(Side::Buy, "0.0005", "100000")),
             (-4005, limit(Side::Buy, "100000", "100000")),
             (-4023, limit(Side::Buy, "0.0015", "100000")),
-            (-4164, limit(Side::Buy, "0.001", "99000").with_type(OrderType::Limit { price: "600".parse().unwrap(), tif: TimeInForce::Gtc })),
+            (
+                -4164,
+                limit(Side::Buy, "0.001", "99000")
+                    .with_type(OrderType::Limit { price: "600".parse().unwrap(), tif: TimeInForce::Gtc }),
+            ),
             (-4005, market("500")),
             (-4006, stop("0")),
             (-4007, stop("90000000")),

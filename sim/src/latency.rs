@@ -16,9 +16,15 @@ use serde::Serialize;
 pub enum Delay {
     Constant(Nanos),
     /// Between two spans, both possible.
-    Uniform { from: Nanos, to: Nanos },
+    Uniform {
+        from: Nanos,
+        to: Nanos,
+    },
     /// Log-normal: `median`, and the standard deviation `sigma` of its logarithm (0.4 is a typical home line).
-    LogNormal { median: Nanos, sigma: f64 },
+    LogNormal {
+        median: Nanos,
+        sigma: f64,
+    },
     /// Measured ones, one after the other.
     Rows(Vec<Nanos>),
 }
@@ -169,7 +175,10 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Latency, String> {
-        Latency::parse(text, |name| if name == "measured.txt" { Ok("1.5\n2ms\n\n".into()) } else { Err("no file".into()) })
+        Latency::parse(
+            text,
+            |name| if name == "measured.txt" { Ok("1.5\n2ms\n\n".into()) } else { Err("no file".into()) },
+        )
     }
 
     #[test]
@@ -179,7 +188,9 @@ mod tests {
         let mixed = parse("feed=250us,entry=lognormal:5ms:0.4,answer=rows:measured.txt").unwrap();
         assert_eq!(mixed.feed, Delay::Constant(250_000));
         assert_eq!(mixed.answer, Delay::Rows(vec![1_500_000, 2_000_000]));
-        for wrong in ["fast", "-5ms", "entry=gauss:1:2", "exit=5ms", "uniform:9ms:1ms", "rows:none", "nan", "uniform:3ms"] {
+        for wrong in
+            ["fast", "-5ms", "entry=gauss:1:2", "exit=5ms", "uniform:9ms:1ms", "rows:none", "nan", "uniform:3ms"]
+        {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -113,7 +113,8 @@ mod tests {
             let price = liquidation_price(&bitcoin(), &Exposure { side, qty, entry }, wallet).unwrap();
             let notional = price.notional(qty, Rounding::HalfEven).unwrap();
             let profit = side.signed(qty);
-            let profit = Money::from_exact(price.exact_notional(profit) - entry.exact_notional(profit), Rounding::HalfEven);
+            let profit =
+                Money::from_exact(price.exact_notional(profit) - entry.exact_notional(profit), Rounding::HalfEven);
             let left = wallet.checked_add(profit.unwrap()).unwrap();
             let difference = left.checked_sub(maintenance(&bitcoin(), notional)).unwrap();
             assert!(difference.abs() < "0.00001".parse().unwrap(), "{side:?}: {price}, off by {difference}");

@@ -72,8 +72,11 @@ pub fn find(options: &Options) -> Result<Found, Error> {
     };
     let discovery = discover(&paths, &open).map_err(|error| data_error(&error))?;
     let names: Vec<String> = discovery.symbols().into_iter().map(str::to_owned).collect();
-    let wanted: Vec<String> =
-        if options.symbols.is_empty() { names.clone() } else { options.symbols.iter().map(Symbol::to_string).collect() };
+    let wanted: Vec<String> = if options.symbols.is_empty() {
+        names.clone()
+    } else {
+        options.symbols.iter().map(Symbol::to_string).collect()
+    };
     let mut symbols = Vec::new();
     for name in wanted {
         if !names.contains(&name) {
@@ -96,8 +99,11 @@ pub fn find(options: &Options) -> Result<Found, Error> {
 
 fn find_in_sample(options: &Options) -> Result<Found, Error> {
     let known: Vec<String> = sample::SYMBOLS.iter().map(|name| (*name).to_owned()).collect();
-    let wanted: Vec<String> =
-        if options.symbols.is_empty() { known.clone() } else { options.symbols.iter().map(Symbol::to_string).collect() };
+    let wanted: Vec<String> = if options.symbols.is_empty() {
+        known.clone()
+    } else {
+        options.symbols.iter().map(Symbol::to_string).collect()
+    };
     let mut symbols = Vec::new();
     for name in wanted {
         if !known.contains(&name) {

@@ -13,9 +13,9 @@ use alphaengine_datasets::Tape;
 use alphaengine_sim::{Latency, LimitFill, MarketFill, SimConfig};
 use serde_json::{Value, json};
 
+use super::Options;
 use super::data::{self, Source};
 use super::session::{digest, session_id};
-use super::Options;
 use crate::error::{Error, nearest};
 use crate::registry::Entry;
 
@@ -98,9 +98,8 @@ impl Job {
 }
 
 fn read(option: &str, path: &Path) -> Result<String, Error> {
-    alphaengine_datasets::read::text(path).map_err(|error| {
-        Error::new(format!("option {option}: {error}")).maybe_hint(error.hint)
-    })
+    alphaengine_datasets::read::text(path)
+        .map_err(|error| Error::new(format!("option {option}: {error}")).maybe_hint(error.hint))
 }
 
 fn catalog(options: &Options) -> Result<Catalog, Error> {
@@ -124,7 +123,11 @@ fn instruments(catalog: &Catalog, symbols: &[Symbol], options: &Options) -> Resu
             let known = catalog.symbols().map(Symbol::as_str);
             let meant = nearest(symbol.as_str(), known).map(|meant| format!("did you mean {meant}?"));
             let hint = "name the exchange's rules with --exchange-info FILE (and --brackets FILE)".to_owned();
-            Error::new(error.to_string()).hint(if options.exchange_info.is_some() { meant.unwrap_or(hint) } else { hint })
+            Error::new(error.to_string()).hint(if options.exchange_info.is_some() {
+                meant.unwrap_or(hint)
+            } else {
+                hint
+            })
         })?;
         if options.leverage == 0 || options.leverage > instrument.max_leverage() {
             return Err(Error::new(format!(
@@ -142,7 +145,8 @@ fn sim_config(options: &Options) -> Result<SimConfig, Error> {
     let costs = &options.costs;
     let read = |path: &str| std::fs::read_to_string(path).map_err(|error| format!("{path}: cannot be read: {error}"));
     let latency = Latency::parse(&costs.latency, read).map_err(|problem| {
-        Error::new(format!("option --latency: {problem}")).hint("write 5ms, or feed=2ms,entry=lognormal:5ms:0.4,answer=5ms")
+        Error::new(format!("option --latency: {problem}"))
+            .hint("write 5ms, or feed=2ms,entry=lognormal:5ms:0.4,answer=5ms")
     })?;
     Ok(SimConfig {
         cash: options.cash,

@@ -120,9 +120,7 @@ impl Job {
                 return Ok((RunLog::Memory(MemoryLog::new(Encoder::new(scope, &self.instruments))), None));
             }
             StoreChoice::File(path) => path.clone(),
-            StoreChoice::NewRun => {
-                runs::next_path(runs::DIRECTORY.as_ref(), &self.strategy, self.session.as_str())?
-            }
+            StoreChoice::NewRun => runs::next_path(runs::DIRECTORY.as_ref(), &self.strategy, self.session.as_str())?,
         };
         let store = SqliteStore::create(&path, scope, &self.instruments).map_err(store_error)?;
         Ok((RunLog::File(FileWriter::start(store).map_err(store_error)?), Some(path)))

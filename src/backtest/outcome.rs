@@ -102,7 +102,9 @@ fn notes(job: &Job, figures: &Figures) -> Vec<String> {
         notes.push("the data are SYNTHETIC: they show how the program works, not how a strategy does".to_owned());
     }
     if job.options.costs.close_fill {
-        notes.push("--fill close fills at the price that decided: optimistic, for comparison with other tools".to_owned());
+        notes.push(
+            "--fill close fills at the price that decided: optimistic, for comparison with other tools".to_owned(),
+        );
     }
     if job.options.costs.touch_fill {
         notes.push("--limit-fill touch fills resting orders that the market only touched: optimistic".to_owned());
@@ -178,7 +180,13 @@ fn table(job: &Job, figures: &Figures, timing: &Timing, store: Option<&Path>) ->
     let counts = &figures.counts;
     let mut text = format!("{}  {}\n", job.strategy, params.join(" "));
     text += &format!("{}{synthetic}\n", symbols.collect::<Vec<_>>().join(", "));
-    text += &format!("{} to {}, {} bars, {} ticks\n\n", figures.report.start, figures.report.end, counts.bars, counts.trades + counts.books);
+    text += &format!(
+        "{} to {}, {} bars, {} ticks\n\n",
+        figures.report.start,
+        figures.report.end,
+        counts.bars,
+        counts.trades + counts.books
+    );
     text += figures.report.table().trim_end();
     text += "\n\n";
     for note in notes(job, figures) {

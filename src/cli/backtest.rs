@@ -120,7 +120,8 @@ pub fn backtest(args: Args, strategies: &Strategies) -> Result<Exit, Error> {
     };
     if let Some(directory) = target {
         let store = outcome.store.as_deref().ok_or_else(|| {
-            Error::new("option --export: there is no store to export from").hint("use --store FILE, or leave --store out")
+            Error::new("option --export: there is no store to export from")
+                .hint("use --store FILE, or leave --store out")
         })?;
         let written = export::export(store, &directory, export::Format::Csv)?;
         if !json {
@@ -138,12 +139,14 @@ impl Args {
             None if close_fill => Rate::ZERO,
             None => Rate::from_steps(SCALE / 10_000),
         };
-        let symbols = self.symbol.iter().map(|text| {
-            text.parse::<Symbol>().map_err(|error| Error::new(format!("option --symbol: {error}")))
-        });
-        let timeframe = self.timeframe.as_deref().map(|text| {
-            text.parse::<Timeframe>().map_err(|error| Error::new(format!("option --timeframe: {error}")))
-        });
+        let symbols = self
+            .symbol
+            .iter()
+            .map(|text| text.parse::<Symbol>().map_err(|error| Error::new(format!("option --symbol: {error}"))));
+        let timeframe = self
+            .timeframe
+            .as_deref()
+            .map(|text| text.parse::<Timeframe>().map_err(|error| Error::new(format!("option --timeframe: {error}"))));
         Ok(Options {
             params: self.param,
             data: self.data.iter().map(|text| DataArg::read(text)).collect(),
@@ -228,7 +231,8 @@ fn volume_cap(text: &str) -> Result<Option<Rate>, Error> {
 /// Reads `FROM-TO` where either side may be left out. Each side is `YYYYMMDD` or 13 digits of milliseconds.
 fn timerange(text: &str) -> Result<Window, Error> {
     let bad = |problem: String| {
-        Error::new(format!("option --timerange: {problem}")).hint("write it as 20250504-20250601; the end is not included")
+        Error::new(format!("option --timerange: {problem}"))
+            .hint("write it as 20250504-20250601; the end is not included")
     };
     let (from, to) = text.split_once('-').ok_or_else(|| bad(format!("`{text}` has no `-`")))?;
     let side = |text: &str| match text {

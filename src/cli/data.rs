@@ -113,9 +113,8 @@ fn kind(text: &str) -> Result<Kind, Error> {
 }
 
 fn month(option: &str, text: &str) -> Result<Month, Error> {
-    text.parse().map_err(|_| {
-        Error::new(format!("option {option}: `{text}` is not a month")).hint("write it as 2024-09")
-    })
+    text.parse()
+        .map_err(|_| Error::new(format!("option {option}: `{text}` is not a month")).hint("write it as 2024-09"))
 }
 
 fn fetch(args: Fetch) -> Result<Exit, Error> {
@@ -151,9 +150,7 @@ fn import(args: &Import) -> Result<Exit, Error> {
         }
         let mut count = 0u64;
         while let Some(chunk) = source.next_chunk().map_err(|error| data_error(&error))? {
-            importer
-                .push(&stream.symbol, stream.kind, stream.timeframe, &chunk)
-                .map_err(|error| data_error(&error))?;
+            importer.push(&stream.symbol, stream.kind, stream.timeframe, &chunk).map_err(|error| data_error(&error))?;
             count += chunk.len() as u64;
         }
         rows.push(stream_row(&stream.symbol, stream.kind, stream.timeframe, &count.to_string()));
@@ -165,7 +162,12 @@ fn import(args: &Import) -> Result<Exit, Error> {
 }
 
 fn stream_row(symbol: &str, kind: Kind, timeframe: Option<Timeframe>, last: &str) -> Vec<String> {
-    vec![symbol.into(), kind.to_string(), timeframe.map_or(String::new(), |timeframe| timeframe.to_string()), last.into()]
+    vec![
+        symbol.into(),
+        kind.to_string(),
+        timeframe.map_or(String::new(), |timeframe| timeframe.to_string()),
+        last.into(),
+    ]
 }
 
 fn list(args: &List) -> Result<Exit, Error> {

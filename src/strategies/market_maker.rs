@@ -29,7 +29,13 @@ impl Strategy for MarketMaker {
             name: "market_maker",
             about: "Quotes both sides of the book ticker, post only, leaning against its inventory.",
             params: vec![
-                Param::decimal("half_spread", "0.0002", "0", "0.1", "distance of a quote from the mid as a share of it"),
+                Param::decimal(
+                    "half_spread",
+                    "0.0002",
+                    "0",
+                    "0.1",
+                    "distance of a quote from the mid as a share of it",
+                ),
                 Param::decimal("skew", "0.0001", "0", "0.1", "how far one clip of inventory moves both quotes"),
                 Param::decimal("requote", "0.0001", "0", "0.1", "how far a quote may be off before it moves"),
                 Param::int("max_inventory", 5, 1, 1000, "most clips to hold on either side"),

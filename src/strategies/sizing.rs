@@ -22,7 +22,11 @@ impl Sizing {
 
     pub fn read(params: &Params) -> Sizing {
         let qty = params.decimal("qty");
-        if qty.is_positive() { Sizing::Fixed(Qty::from_steps(qty.steps())) } else { Sizing::Share(params.decimal("risk")) }
+        if qty.is_positive() {
+            Sizing::Fixed(Qty::from_steps(qty.steps()))
+        } else {
+            Sizing::Share(params.decimal("risk"))
+        }
     }
 
     /// The quantity to trade now; zero when it cannot be told yet or is below the symbol's step.

@@ -192,9 +192,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
 
 /// A conditional order is found, and cancelled, in the algo service until it has fired.
 fn is_in_algo_service(order: &Order) -> bool {
-    let fired = matches!(
-        order.status,
-        crate::order::OrderStatus::Triggered | crate::order::OrderStatus::PartiallyFilled
-    );
+    let fired =
+        matches!(order.status, crate::order::OrderStatus::Triggered | crate::order::OrderStatus::PartiallyFilled);
     order.spec.order_type.is_conditional() && !fired
 }

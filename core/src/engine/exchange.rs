@@ -6,7 +6,7 @@ use crate::event::{
     OrderExpired, OrderOutcomeUnknown, OrderPlaced, OrderProvenAbsent, OrderRejected, OrderTriggered, Setting,
     SettingRejected, TradeExecuted, TransferBooked,
 };
-use crate::exchange::{ExchangeError, ExchangeUpdate, Execution, FundingPayment, Outcome, OrderUpdate};
+use crate::exchange::{ExchangeError, ExchangeUpdate, Execution, FundingPayment, OrderUpdate, Outcome};
 use crate::executor::Sent;
 use crate::id::{ClientOrderId, RequestId};
 use crate::market::SymbolId;
@@ -69,9 +69,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 self.placed(&order, order_id, false)
             }
             (Sent::Query(order), Outcome::NotFound) => self.not_found(&order),
-            (Sent::Set { symbol, setting }, Outcome::Done) => {
-                self.on_setting(symbol, setting, false)
-            }
+            (Sent::Set { symbol, setting }, Outcome::Done) => self.on_setting(symbol, setting, false),
             (Sent::Set { symbol, setting }, Outcome::Rejected(error)) => {
                 self.record(self.heard(false), None, symbol, SettingRejected { setting, error })
             }

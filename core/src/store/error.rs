@@ -46,7 +46,9 @@ impl Error {
             Error::Exists { .. } => Some("name a new file, or move this one away"),
             Error::NotAStore { .. } => Some("name a file that `alphaengine backtest --store FILE` wrote"),
             Error::NewerSchema { .. } => Some("use the program that wrote it, or a newer one"),
-            Error::Damaged { .. } => Some("`alphaengine store verify FILE` says how far it can be trusted; restore a backup"),
+            Error::Damaged { .. } => {
+                Some("`alphaengine store verify FILE` says how far it can be trusted; restore a backup")
+            }
             Error::DiskFull { .. } => Some("make room, or put the store on another disk with --store FILE"),
             Error::NotWritable { .. } => Some("check owner, permissions and whether the disk is mounted read-only"),
             _ => None,

@@ -8,8 +8,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::row::{Hash, hex, unhex};
 use super::Error;
+use super::row::{Hash, hex, unhex};
 
 /// The mark's file, locked while it is open.
 #[derive(Debug)]

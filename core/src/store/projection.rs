@@ -158,7 +158,8 @@ impl Projector {
             };
             let status = if refused.is_some() { "FAILED" } else { "SENT" };
             let finished_at = refused.is_some().then_some(recorded.at);
-            let row = CommandRow { created: Some(created), status, exchange_order_id: None, error: refused, finished_at };
+            let row =
+                CommandRow { created: Some(created), status, exchange_order_id: None, error: refused, finished_at };
             self.commands.insert(command, row);
             return;
         }
@@ -279,8 +280,7 @@ impl NewCommand {
             }
             _ => return None,
         };
-        let priority =
-            wish.map_or(Priority::Normal, |wish| Command { actor, client_order_id, wish }.priority());
+        let priority = wish.map_or(Priority::Normal, |wish| Command { actor, client_order_id, wish }.priority());
         let mut payload = Vec::new();
         recorded.event.write_payload(&mut payload).ok()?;
         let (at, symbol) = (recorded.at, recorded.symbol);
@@ -290,7 +290,13 @@ impl NewCommand {
 
 impl CommandRow {
     /// Writes the command; how many rows.
-    fn write(&self, connection: &Connection, command: CommandId, state: &State, scope: &Scope) -> rusqlite::Result<u64> {
+    fn write(
+        &self,
+        connection: &Connection,
+        command: CommandId,
+        state: &State,
+        scope: &Scope,
+    ) -> rusqlite::Result<u64> {
         let finished_at = self.finished_at.map(Timestamp::nanos);
         let result = self.exchange_order_id.map(|id| format!("{{\"order_id\":{id}}}"));
         let exchange_order_id = self.exchange_order_id.map(|id| id as i64);
@@ -335,9 +341,11 @@ impl CommandRow {
                 finished_at
             ])?;
         if let Some(id) = created.client_order_id {
-            connection
-                .prepare_cached("INSERT INTO command_to_exchange VALUES (?1, ?2, ?3)")?
-                .execute(params![command.0 as i64, id.as_str(), exchange_order_id])?;
+            connection.prepare_cached("INSERT INTO command_to_exchange VALUES (?1, ?2, ?3)")?.execute(params![
+                command.0 as i64,
+                id.as_str(),
+                exchange_order_id
+            ])?;
         }
         Ok(1 + u64::from(created.client_order_id.is_some()))
     }

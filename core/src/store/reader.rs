@@ -262,7 +262,8 @@ fn text_of(value: ValueRef<'_>) -> String {
 fn open_immutable(path: &Path) -> Result<Connection, Error> {
     let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags).map_err(|error| Error::sqlite(path, &error))
+    Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
+        .map_err(|error| Error::sqlite(path, &error))
 }
 
 /// Rows that are read at once.

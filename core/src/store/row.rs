@@ -234,11 +234,7 @@ impl Encoder {
                     TransferReason::Withdraw => "withdraw",
                     TransferReason::InsuranceClear => "insurance",
                 };
-                let _ = write!(
-                    dedup,
-                    "{}:{}:{reason}:{:020}",
-                    self.scope.exchange, self.scope.venue, event.id
-                );
+                let _ = write!(dedup, "{}:{}:{reason}:{:020}", self.scope.exchange, self.scope.venue, event.id);
                 return;
             }
             Event::OrderRequested(event) => {
@@ -273,7 +269,9 @@ fn push_padded(text: &mut String, number: u64, width: usize) {
 
 const fn entity_kind(event: &Event) -> &'static str {
     match event {
-        Event::SessionStarted(_) | Event::SessionStopped(_) | Event::EngineModeChanged(_) | Event::DayClosed(_) => "SESSION",
+        Event::SessionStarted(_) | Event::SessionStopped(_) | Event::EngineModeChanged(_) | Event::DayClosed(_) => {
+            "SESSION"
+        }
         Event::TransferBooked(_) => "BALANCE",
         Event::FundingApplied(_) | Event::MarginMoved(_) | Event::LiquidationStarted(_) => "POSITION",
         Event::LeverageSet(_)

@@ -17,7 +17,8 @@ use crate::state::State;
 
 /// Events between two checkpoints.
 const CHECKPOINT_EVERY: u64 = 50_000;
-const INSERT_EVENT: &str = "INSERT INTO event_store VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+const INSERT_EVENT: &str =
+    "INSERT INTO event_store VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
 
 /// The writer of a store. While it lives, no other process can write.
 pub struct SqliteStore {
@@ -147,8 +148,9 @@ impl SqliteStore {
     pub fn write_report(&mut self, curve: &[EquityPoint], report_json: &str) -> Result<(), Error> {
         self.begin()?;
         let write = || -> rusqlite::Result<()> {
-            let mut statement =
-                self.connection.prepare_cached("INSERT OR REPLACE INTO equity_curve VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+            let mut statement = self
+                .connection
+                .prepare_cached("INSERT OR REPLACE INTO equity_curve VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
             for point in curve {
                 statement.execute([
                     point.at.nanos(),

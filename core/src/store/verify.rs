@@ -2,10 +2,10 @@
 
 use rusqlite::types::ValueRef;
 
+use super::Error;
 use super::head;
 use super::reader::StoreReader;
 use super::row::{COLUMNS, Column, Hash, chain, hex};
-use super::Error;
 use crate::state::State;
 
 /// What was found.
@@ -86,7 +86,9 @@ impl StoreReader {
                 }
                 let hash: Hash = row.get(COLUMNS)?;
                 if chain(&last.1, &columns, &mut bytes) != hash {
-                    return Ok(Some(format!("event {seq} was changed: its hash does not follow from the row before it")));
+                    return Ok(Some(format!(
+                        "event {seq} was changed: its hash does not follow from the row before it"
+                    )));
                 }
                 last = (seq, hash);
             }
@@ -101,7 +103,8 @@ impl StoreReader {
 
     fn check_mark(&self, mark: Option<(u64, Hash)>, good_until: u64, findings: &mut Vec<String>) -> Result<(), Error> {
         let Some((seq, hash)) = mark else {
-            findings.push("the head mark (FILE.head) is missing or unreadable: a lost tail could not be noticed".into());
+            findings
+                .push("the head mark (FILE.head) is missing or unreadable: a lost tail could not be noticed".into());
             return Ok(());
         };
         if seq > good_until {

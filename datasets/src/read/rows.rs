@@ -198,13 +198,21 @@ impl<C: Cells> Row<'_, C> {
     #[inline]
     fn price(&self, slot: usize, name: &str) -> Checked<Price> {
         let price = Price::from_steps(self.number(slot, name)?);
-        if price.is_positive() || self.is_lenient { Ok(price) } else { flaw(format!("`{name}` is {price}: a price must be positive")) }
+        if price.is_positive() || self.is_lenient {
+            Ok(price)
+        } else {
+            flaw(format!("`{name}` is {price}: a price must be positive"))
+        }
     }
 
     #[inline]
     fn qty(&self, slot: usize, name: &str) -> Checked<Qty> {
         let qty = Qty::from_steps(self.number(slot, name)?);
-        if qty.is_negative() && !self.is_lenient { flaw(format!("`{name}` is {qty}: it must not be negative")) } else { Ok(qty) }
+        if qty.is_negative() && !self.is_lenient {
+            flaw(format!("`{name}` is {qty}: it must not be negative"))
+        } else {
+            Ok(qty)
+        }
     }
 
     fn bar(&self, open_time: Timestamp, timeframe: Timeframe, volume: Qty) -> Checked<Bar> {

@@ -1,8 +1,6 @@
 //! The account: margin checks, liquidation, funding, transfers.
 
-use alphaengine_core::exchange::{
-    ExchangeUpdate, Execution, ExpiryReason, FundingPayment, TransferReason,
-};
+use alphaengine_core::exchange::{ExchangeUpdate, Execution, ExpiryReason, FundingPayment, TransferReason};
 use alphaengine_core::id::ClientOrderId;
 use alphaengine_core::market::{Funding, SymbolId};
 use alphaengine_core::order::{OrderSpec, PositionSide, Side};
@@ -183,7 +181,8 @@ impl SimExchange {
             margin_balance: standing.balance,
             maintenance: standing.maintenance,
         });
-        let markets = if side.is_some() { scope.clone() } else { self.symbols.iter().map(|market| market.id).collect() };
+        let markets =
+            if side.is_some() { scope.clone() } else { self.symbols.iter().map(|market| market.id).collect() };
         for symbol in markets {
             let mine = |order: &LiveOrder| side.is_none_or(|side| order.spec.position_side == side);
             while let Some(index) = self.find(symbol, mine) {

@@ -57,7 +57,11 @@ impl SimExchange {
 
     /// +1 with a long, -1 with a short, 0 without a position or with both.
     fn direction(&self, symbol: SymbolId) -> i64 {
-        PositionSide::ALL.into_iter().map(|side| self.market(symbol).position(side).qty().signum()).sum::<i64>().signum()
+        PositionSide::ALL
+            .into_iter()
+            .map(|side| self.market(symbol).position(side).qty().signum())
+            .sum::<i64>()
+            .signum()
     }
 
     /// What resting orders may take of a bar's volume.
@@ -77,9 +81,7 @@ impl SimExchange {
         // A partly filled order stays where it is: it acts once on each way.
         let mut acted = Vec::new();
         loop {
-            let action = self.next_action(symbol, from, to, |order| {
-                is_eligible(order) && !acted.contains(&order.id)
-            });
+            let action = self.next_action(symbol, from, to, |order| is_eligible(order) && !acted.contains(&order.id));
             let Some(action) = action else {
                 break;
             };
@@ -138,7 +140,8 @@ impl SimExchange {
             // What stands beyond the way's beginning acts at its beginning.
             let price = if is_down { level.min(from) } else { level.max(from) };
             let price = if to == from { to } else { price };
-            let is_sooner = |other: &Action| (price.saturating_sub(from)).abs() < (other.price.saturating_sub(from)).abs();
+            let is_sooner =
+                |other: &Action| (price.saturating_sub(from)).abs() < (other.price.saturating_sub(from)).abs();
             if reached && first.as_ref().is_none_or(is_sooner) {
                 first = Some(Action { price, order: order.id, fires });
             }

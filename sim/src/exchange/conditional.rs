@@ -45,7 +45,8 @@ impl SimExchange {
             {
                 // A buy follows the lowest price, a sell the highest.
                 let best = if worse(order.spec.side, best, price) { price } else { best };
-                let is_active = is_active || activation.is_none_or(|activation| !worse(order.spec.side, best, activation));
+                let is_active =
+                    is_active || activation.is_none_or(|activation| !worse(order.spec.side, best, activation));
                 self.market_mut(symbol).orders[index].stage = Stage::Trailing { is_active, best };
             }
         }

@@ -28,7 +28,9 @@ impl SimExchange {
         let mut after = 0;
         loop {
             let reached = |order: &LiveOrder| {
-                order.id > after && order.stage == Stage::Resting && (beyond(order, price) || touch && order.limit() == price)
+                order.id > after
+                    && order.stage == Stage::Resting
+                    && (beyond(order, price) || touch && order.limit() == price)
             };
             let Some(index) = self.find(symbol, reached) else {
                 return;
@@ -57,7 +59,9 @@ impl SimExchange {
             let facing = |side| if side == Side::Buy { (book.ask, book.ask_qty) } else { (book.bid, book.bid_qty) };
             let reached = |order: &LiveOrder| {
                 let (price, _) = facing(order.spec.side);
-                order.id > after && order.stage == Stage::Resting && (beyond(order, price) || touch && order.limit() == price)
+                order.id > after
+                    && order.stage == Stage::Resting
+                    && (beyond(order, price) || touch && order.limit() == price)
             };
             let Some(index) = self.find(symbol, reached) else {
                 return;
@@ -132,7 +136,8 @@ impl SimExchange {
         }
         let rest = wanted.saturating_sub(at_first);
         let is_market = order.spec.order_type.price().is_none();
-        if rest.is_positive() && is_market
+        if rest.is_positive()
+            && is_market
             && let Some(index) = self.find(symbol, |order| order.id == id)
         {
             self.execute(symbol, index, rest, worst, false);

@@ -8,9 +8,9 @@ mod requests;
 
 use std::collections::VecDeque;
 
-use alphaengine_core::exchange::{ExchangeUpdate, Execution, ExpiryReason, OrderUpdate, Request, TransferReason};
 use alphaengine_core::event::Setting;
 use alphaengine_core::exchange::Outgoing;
+use alphaengine_core::exchange::{ExchangeUpdate, Execution, ExpiryReason, OrderUpdate, Request, TransferReason};
 use alphaengine_core::id::ClientOrderId;
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::{Bar, BookTicker, MarketData, MarketUpdate, SymbolId, Timeframe, Trade};

@@ -44,8 +44,7 @@ impl SimExchange {
             _ => Stage::Taking,
         };
         let (qty, arrived) = (spec.qty, self.now);
-        let order =
-            LiveOrder { id: order_id, client_order_id, spec: *spec, qty, filled: Qty::ZERO, arrived, stage };
+        let order = LiveOrder { id: order_id, client_order_id, spec: *spec, qty, filled: Qty::ZERO, arrived, stage };
         let orders = &mut self.market_mut(symbol).orders;
         orders.push(order);
         let index = orders.len() - 1;
@@ -66,7 +65,10 @@ impl SimExchange {
         if let TimeInForce::Gtd { until } = tif(spec)
             && (until <= self.now.plus(SHORTEST_DATE) || until.nanos() % NANOS_PER_SECOND != 0)
         {
-            return Err(refuse(-5040, "The goodTillDate timestamp must be greater than the current time plus 600 seconds."));
+            return Err(refuse(
+                -5040,
+                "The goodTillDate timestamp must be greater than the current time plus 600 seconds.",
+            ));
         }
         if spec.order_type.is_conditional() { self.accept_conditional(spec) } else { self.accept_regular(spec) }
     }
@@ -92,10 +94,16 @@ impl SimExchange {
             let takes = self.would_take(spec.symbol, spec.side, price);
             match tif {
                 TimeInForce::Gtx if takes => {
-                    return Err(refuse(-5022, "Due to the order could not be executed as maker, the Post Only order will be rejected."));
+                    return Err(refuse(
+                        -5022,
+                        "Due to the order could not be executed as maker, the Post Only order will be rejected.",
+                    ));
                 }
                 TimeInForce::Fok if !takes || self.touch_size(spec) < spec.qty => {
-                    return Err(refuse(-5021, "Due to the order could not be filled immediately, the FOK order has been rejected."));
+                    return Err(refuse(
+                        -5021,
+                        "Due to the order could not be filled immediately, the FOK order has been rejected.",
+                    ));
                 }
                 _ => {}
             }
@@ -144,7 +152,8 @@ impl SimExchange {
             (OrderType::TrailingStopMarket { activation: None, .. }, _) => false,
             (order_type, side) => {
                 let trigger = order_type.trigger().unwrap_or(Price::ZERO);
-                let takes_profit = matches!(order_type, OrderType::TakeProfit { .. } | OrderType::TakeProfitMarket { .. });
+                let takes_profit =
+                    matches!(order_type, OrderType::TakeProfit { .. } | OrderType::TakeProfitMarket { .. });
                 let downwards = (side == Side::Sell) != takes_profit;
                 if downwards { price <= trigger } else { price >= trigger }
             }
@@ -191,7 +200,11 @@ impl SimExchange {
         let order = self.market(symbol).orders[index];
         let is_post_only = order.tif() == TimeInForce::Gtx;
         if qty <= order.filled || (is_post_only && self.would_take(symbol, order.spec.side, price)) {
-            self.remove(symbol, index, if is_post_only { Execution::Expired(ExpiryReason::IocRemainder) } else { Execution::Canceled });
+            self.remove(
+                symbol,
+                index,
+                if is_post_only { Execution::Expired(ExpiryReason::IocRemainder) } else { Execution::Canceled },
+            );
             return self.settle(symbol);
         }
         let mut changed = self.market_mut(symbol).orders.remove(index);
@@ -250,7 +263,10 @@ impl SimExchange {
             return Err(refuse(-4028, "Leverage is not valid."));
         }
         if market.isolated && leverage < market.leverage && !market.is_flat() {
-            return Err(refuse(-4161, "Leverage reduction is not supported in Isolated Margin Mode with open positions."));
+            return Err(refuse(
+                -4161,
+                "Leverage reduction is not supported in Isolated Margin Mode with open positions.",
+            ));
         }
         let most = market.instrument.max_notional(leverage);
         for side in PositionSide::ALL {
