@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 fn main() {
     println!("cargo::rerun-if-env-changed=ALPHAENGINE_SHARED_DATA");
-    println!("cargo::rerun-if-changed=../shared/data");
     let root =
         std::env::var_os("ALPHAENGINE_SHARED_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
     if root.is_dir() {

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/parquet.rs"]
+mod parquet;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,8 +13,8 @@ use alphaengine_core::market::Timeframe;
 use alphaengine_datasets::Error;
 use alphaengine_datasets::chunk::ChunkSource;
 use alphaengine_datasets::discover::{OpenOptions, discover};
-use alphaengine_datasets::frame::{Column, Table};
 use alphaengine_datasets::read;
+use polars::prelude::{Column, NamedFrom, Series};
 
 const KLINES: &str = "open_time,open,high,low,close,volume\n";
 const GOOD: &str = "1714000000000,10,12,9,11,5\n";
@@ -172,19 +175,18 @@ fn packed_files_that_are_damaged() {
 fn parquet_of_other_types_is_refused() {
     let folder = Folder::new();
     let path = folder.0.path().join("BTCUSDT-1m.parquet");
-    let float = |value: f64| Column::Float(vec![value]);
-    let columns = |open: Column| {
-        let [high, low, close, volume] = [12.0, 9.0, 11.0, 0.0].map(float);
-        let time = Column::Int(vec![1_714_000_000_000]);
-        let names = ["open_time", "open", "high", "low", "close", "volume"].map(str::to_owned);
-        Table { columns: names.into_iter().zip([time, open, high, low, close, volume]).collect() }
+    let write = |open: Series| {
+        let time = Column::new("open_time".into(), [1_714_000_000_000_i64]);
+        let rest = [("high", 12.0), ("low", 9.0), ("close", 11.0), ("volume", 0.0)];
+        let rest = rest.map(|(name, value)| Column::new(name.into(), [value]));
+        parquet::write(&path, [time, open.into()].into_iter().chain(rest).collect());
     };
-    columns(float(f64::NAN)).write_parquet(&path).unwrap();
+    write(Series::new("open".into(), [f64::NAN]));
     let error = error_of(&path);
     assert_eq!((error.row, error.problem.as_str()), (Some(1), "`open`: `NaN` is not a number"));
-    columns(Column::Text(vec![None])).write_parquet(&path).unwrap();
+    write(Series::new("open".into(), [None::<&str>]));
     assert_eq!(error_of(&path).problem, "`open`: the cell is empty");
-    columns(Column::Text(vec![Some("10".to_owned())])).write_parquet(&path).unwrap();
+    write(Series::new("open".into(), ["10"]));
     read::open(&path, Some(Timeframe::M1)).and_then(drain).unwrap();
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() - 9]).unwrap();

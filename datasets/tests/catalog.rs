@@ -274,14 +274,3 @@ fn a_full_disk_is_named() {
     assert!(error.hint.unwrap().contains("space"));
     assert_eq!(all_files(root.path()), Vec::<PathBuf>::new());
 }
-
-#[test]
-#[cfg_attr(debug_assertions, ignore = "a matter of release builds: cargo test --release")]
-fn five_million_trades_are_imported_in_seconds() {
-    let (root, chunks) = (TempDir::new().unwrap(), workload::trades());
-    let begun = std::time::Instant::now();
-    let report = import(root.path(), "BTCUSDT", Kind::Trades, None, &chunks);
-    let took = begun.elapsed();
-    println!("{} trades imported in {took:?}", report.rows);
-    assert!(report.rows == 5_000_000 && took.as_secs() < 30, "{took:?}");
-}

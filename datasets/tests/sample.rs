@@ -133,17 +133,6 @@ fn correlation(a: &[f64], b: &[f64]) -> f64 {
 }
 
 #[test]
-#[cfg_attr(debug_assertions, ignore = "a matter of release builds: cargo test --release")]
-fn it_is_made_in_a_moment() {
-    let begun = std::time::Instant::now();
-    let chunks = sample::chunks();
-    let took = begun.elapsed();
-    assert_eq!(chunks.len(), 2);
-    println!("sample made in {took:?}");
-    assert!(took.as_millis() < 150, "{took:?}");
-}
-
-#[test]
 fn workloads_have_their_sizes_and_order() {
     let count = |chunks: &[Chunk]| chunks.iter().map(Chunk::len).sum::<usize>();
     let bars = workload::bars();

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/parquet.rs"]
+mod parquet;
+
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -9,9 +12,9 @@ use std::path::Path;
 use alphaengine_core::market::{Bar, BookTicker, Feed, Funding, MarketData, MarketUpdate, SymbolId, Timeframe, Trade};
 use alphaengine_core::units::{NANOS_PER_MINUTE, Price, Qty, Rate, Timestamp};
 use alphaengine_datasets::chunk::{Chunk, ChunkSource, Timed};
-use alphaengine_datasets::frame::{Column, Table};
 use alphaengine_datasets::read;
 use alphaengine_datasets::tape::Tape;
+use polars::prelude::Column;
 use proptest::prelude::*;
 
 fn all(mut tape: Tape) -> Vec<MarketUpdate> {
@@ -77,20 +80,19 @@ fn zipped(name: &str, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The same table as Parquet: whole numbers as Int64, flags as text, others as Float64.
-fn table(sample: &Sample) -> Table {
+fn columns(sample: &Sample) -> Vec<Column> {
     let rows: Vec<Vec<&str>> = sample.rows.lines().map(|line| line.split(',').collect()).collect();
-    let column = |index: usize| {
+    let column = |(index, name): (usize, &str)| {
         let cells = || rows.iter().map(move |row| row[index]);
         if cells().all(|cell| cell.parse::<i64>().is_ok()) {
-            Column::Int(cells().map(|cell| cell.parse().unwrap()).collect())
+            Column::new(name.into(), cells().map(|cell| cell.parse().unwrap()).collect::<Vec<i64>>())
         } else if cells().all(|cell| cell.parse::<f64>().is_ok()) {
-            Column::Float(cells().map(|cell| cell.parse().unwrap()).collect())
+            Column::new(name.into(), cells().map(|cell| cell.parse().unwrap()).collect::<Vec<f64>>())
         } else {
-            Column::Text(cells().map(|cell| Some(cell.to_owned())).collect())
+            Column::new(name.into(), cells().collect::<Vec<&str>>())
         }
     };
-    let names = sample.header.split(',').enumerate();
-    Table { columns: names.map(|(index, name)| (name.to_owned(), column(index))).collect() }
+    sample.header.split(',').enumerate().map(column).collect()
 }
 
 #[test]
@@ -105,7 +107,7 @@ fn header_headerless_zip_gzip_and_parquet_give_identical_rows() {
         fs::write(&bare, sample.rows).unwrap();
         fs::write(&zip, zipped("inner.csv", text.as_bytes())).unwrap();
         fs::write(&gz, gzip(text.as_bytes())).unwrap();
-        table(sample).write_parquet(&parquet).unwrap();
+        parquet::write(&parquet, columns(sample));
         let expected = chunks(&plain);
         assert_eq!(expected.iter().map(Chunk::len).sum::<usize>(), 2, "{}", sample.kind);
         for path in [bare, zip, gz, parquet] {

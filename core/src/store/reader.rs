@@ -235,7 +235,7 @@ impl StoreReader {
         use rusqlite::fallible_iterator::FallibleIterator;
         let mut batch = rusqlite::Batch::new(&self.connection, sql);
         while let Some(mut statement) = batch.next().map_err(problem)? {
-            let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+            let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
             let width = columns.len();
             let mut rows = statement.raw_query();
             let mut answer = Answer { columns, rows: Vec::new() };
