@@ -4,8 +4,9 @@
 
 use crate::id::Asset;
 use crate::market::SymbolId;
+use crate::position::Position;
 use crate::state::State;
-use crate::units::{Money, Price, Rounding};
+use crate::units::{Money, Price, Qty, Rounding};
 
 /// The account at the newest prices.
 #[derive(Debug, Clone)]
@@ -25,7 +26,18 @@ struct Valuation {
     price: Price,
     has_mark: bool,
     is_held: bool,
+    /// The positions together: their signed quantity and their cost. In hedge mode a long and a short offset each other.
+    qty: Qty,
+    cost: i128,
     unrealized: i128,
+}
+
+impl Valuation {
+    /// What the positions would realise at the price, in steps of 1e-16; nothing before the first price.
+    #[inline]
+    fn exact_unrealized(&self) -> i128 {
+        if self.price.is_zero() { 0 } else { self.price.exact_notional(self.qty) - self.cost }
+    }
 }
 
 impl Account {
@@ -40,18 +52,18 @@ impl Account {
 
     /// A trade or a quote moved the price. Does nothing for symbols that have mark prices. True when the equity changed.
     #[inline]
-    pub fn last_price(&mut self, state: &State, symbol: SymbolId, price: Price) -> bool {
-        !self.symbols[symbol.index()].has_mark && self.value_at(state, symbol, price)
+    pub fn last_price(&mut self, symbol: SymbolId, price: Price) -> bool {
+        !self.symbols[symbol.index()].has_mark && self.value_at(symbol, price)
     }
 
     /// The mark price moved. True when the equity changed.
-    pub fn mark_price(&mut self, state: &State, symbol: SymbolId, price: Price) -> bool {
+    pub fn mark_price(&mut self, symbol: SymbolId, price: Price) -> bool {
         self.symbols[symbol.index()].has_mark = true;
-        self.value_at(state, symbol, price)
+        self.value_at(symbol, price)
     }
 
     #[inline]
-    fn value_at(&mut self, state: &State, symbol: SymbolId, price: Price) -> bool {
+    fn value_at(&mut self, symbol: SymbolId, price: Price) -> bool {
         let valuation = &mut self.symbols[symbol.index()];
         if valuation.price == price {
             return false;
@@ -60,7 +72,7 @@ impl Account {
         if !valuation.is_held {
             return false;
         }
-        let unrealized = exact_unrealized(state, symbol, price);
+        let unrealized = valuation.exact_unrealized();
         self.unrealized += unrealized - valuation.unrealized;
         valuation.unrealized = unrealized;
         true
@@ -71,8 +83,11 @@ impl Account {
         self.holdings = state.ledger.holdings(self.asset).exact();
         if let Some(symbol) = symbol {
             let valuation = &mut self.symbols[symbol.index()];
-            valuation.is_held = state.positions(symbol).iter().any(|position| !position.is_flat());
-            let unrealized = exact_unrealized(state, symbol, valuation.price);
+            let positions = state.positions(symbol);
+            valuation.is_held = positions.iter().any(|position| !position.is_flat());
+            valuation.qty = positions.iter().fold(Qty::ZERO, |sum, position| sum.saturating_add(position.qty()));
+            valuation.cost = positions.iter().map(Position::exact_cost).sum();
+            let unrealized = valuation.exact_unrealized();
             self.unrealized += unrealized - valuation.unrealized;
             valuation.unrealized = unrealized;
         }
@@ -120,12 +135,4 @@ impl Account {
     pub fn is_exposed(&self) -> bool {
         self.symbols.iter().any(|valuation| valuation.is_held)
     }
-}
-
-#[inline]
-fn exact_unrealized(state: &State, symbol: SymbolId, price: Price) -> i128 {
-    if price.is_zero() {
-        return 0;
-    }
-    state.positions(symbol).iter().map(|position| position.exact_unrealized(price)).sum()
 }

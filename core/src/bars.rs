@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::market::{Bar, Timeframe};
-use crate::units::{Price, Qty, Timestamp};
+use crate::units::{NANOS_PER_MILLI, Price, Qty, Timestamp};
 
 /// Closed bars, oldest first, at most `keep` of them.
 #[derive(Debug, Clone)]
@@ -12,12 +12,14 @@ pub struct BarSeries {
     keep: usize,
     bars: VecDeque<Bar>,
     forming: Option<Bar>,
+    /// The last instant that belongs to the bar that forms from trades.
+    forms_until: Timestamp,
 }
 
 impl BarSeries {
     pub fn new(timeframe: Timeframe, keep: usize) -> BarSeries {
         let keep = keep.max(1);
-        BarSeries { timeframe, keep, bars: VecDeque::with_capacity(keep), forming: None }
+        BarSeries { timeframe, keep, bars: VecDeque::with_capacity(keep), forming: None, forms_until: Timestamp::MIN }
     }
 
     pub fn timeframe(&self) -> Timeframe {
@@ -85,17 +87,26 @@ impl BarSeries {
     /// Takes a trade. A span closes with the first trade of a later one: without trades there is no bar.
     #[inline]
     pub fn push_trade(&mut self, at: Timestamp, price: Price, qty: Qty) -> Option<Bar> {
-        if let Some(forming) = &mut self.forming
-            && at <= self.timeframe.close_time(forming.open_time).plus(crate::units::NANOS_PER_MILLI - 1)
-        {
-            *forming = extend(*forming, price, price, price, qty);
-            return None;
+        match &mut self.forming {
+            Some(forming) if at <= self.forms_until => {
+                forming.high = forming.high.max(price);
+                forming.low = forming.low.min(price);
+                forming.close = price;
+                forming.volume = forming.volume.saturating_add(qty);
+                None
+            }
+            _ => self.begin(at, price, qty),
         }
-        let closed = self.forming.take();
-        let open_time = self.timeframe.open_time(at);
+    }
+
+    /// The first trade of a span. The bar before it, if there is one, has closed.
+    #[cold]
+    fn begin(&mut self, at: Timestamp, price: Price, qty: Qty) -> Option<Bar> {
         let timeframe = self.timeframe;
-        self.forming =
-            Some(Bar { open_time, open: price, high: price, low: price, close: price, volume: qty, timeframe });
+        let open_time = timeframe.open_time(at);
+        self.forms_until = timeframe.close_time(open_time).plus(NANOS_PER_MILLI - 1);
+        let bar = Bar { open_time, open: price, high: price, low: price, close: price, volume: qty, timeframe };
+        let closed = self.forming.replace(bar);
         if let Some(bar) = closed {
             self.push(bar);
         }

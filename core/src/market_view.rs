@@ -145,13 +145,25 @@ impl MarketView {
         view.last = trade.price;
         if view.from_trades {
             for series in &mut view.series {
-                closed.extend(series.push_trade(at, trade.price, trade.qty));
+                if let Some(bar) = series.push_trade(at, trade.price, trade.qty) {
+                    closed.push(bar);
+                }
             }
-            if let Some((first, rest)) = closed.split_first() {
-                view.bars += u64::from(first.timeframe == view.series[0].timeframe());
-                self.update_indicators(symbol, first, rest);
+            if !closed.is_empty() {
+                self.built(symbol, closed);
             }
         }
+    }
+
+    /// Bars that were built from trades have closed.
+    #[cold]
+    fn built(&mut self, symbol: SymbolId, closed: &[Bar]) {
+        let Some((first, rest)) = closed.split_first() else {
+            return;
+        };
+        let view = &mut self.symbols[symbol.index()];
+        view.bars += u64::from(first.timeframe == view.series[0].timeframe());
+        self.update_indicators(symbol, first, rest);
     }
 
     fn update_indicators(&mut self, symbol: SymbolId, bar: &Bar, closed: &[Bar]) {

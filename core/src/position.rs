@@ -37,6 +37,12 @@ impl Position {
         Price::from_steps(i64::try_from(div_round(cost, qty, Rounding::HalfEven)).unwrap_or(i64::MAX))
     }
 
+    /// What was paid for a long, or minus what was received for a short, in steps of 1e-16.
+    #[inline]
+    pub const fn exact_cost(&self) -> i128 {
+        self.cost
+    }
+
     /// What the position would realise at `price`, in steps of 1e-16, without rounding.
     #[inline]
     pub fn exact_unrealized(&self, price: Price) -> i128 {

@@ -50,14 +50,14 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     #[inline]
     fn revalue(&mut self, symbol: SymbolId, price: Price) {
         self.performance.price(symbol, price);
-        if self.account.last_price(&self.state, symbol, price) {
+        if self.account.last_price(symbol, price) {
             self.performance.observe(self.now, &self.account);
         }
     }
 
     fn on_mark(&mut self, symbol: SymbolId, price: Price) -> Result<(), Error> {
         self.market.on_mark(symbol, crate::market::MarkPrice { price });
-        if self.account.mark_price(&self.state, symbol, price) {
+        if self.account.mark_price(symbol, price) {
             self.performance.observe(self.now, &self.account);
         }
         self.call(|strategy, ctx| strategy.on_mark_price(ctx, symbol, price))

@@ -72,7 +72,7 @@ impl Run {
 
     pub fn price(&mut self, symbol: SymbolId, price: Price) {
         self.performance.price(symbol, price);
-        if self.account.last_price(&self.state, symbol, price) {
+        if self.account.last_price(symbol, price) {
             self.performance.observe(self.now, &self.account);
         }
     }
