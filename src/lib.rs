@@ -44,3 +44,8 @@ pub use alphaengine_sim as sim;
 pub use cli::run;
 pub use error::Error;
 pub use registry::Strategies;
+
+/// The program in README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
