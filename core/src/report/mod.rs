@@ -10,6 +10,7 @@ mod drawdown;
 mod equity;
 mod execution;
 mod figure;
+mod growth;
 mod round_trip;
 mod round_trips;
 mod sections;

@@ -6,8 +6,7 @@
 use serde::Serialize;
 
 use super::daily::DailyReturns;
-use super::equity::EquityCurve;
-use super::figure::{days, figure, money_ratio};
+use super::figure::{days, figure};
 use super::sections::{CostFigures, Durations, ExecutionFigures, ExposureFigures, Open, Outcome, Risk, SymbolFigures};
 use super::sparkline::{self, Sparkline};
 use super::trade_figures::TradeFigures;
@@ -107,33 +106,4 @@ impl Report {
     pub fn funding(&self) -> Money {
         self.costs.funding
     }
-}
-
-/// `E_end / E_0 - 1`; `None` where the run did not begin with positive equity.
-pub(super) fn total_return(curve: &EquityCurve) -> Option<f64> {
-    money_ratio(curve.last.saturating_sub(curve.initial), curve.initial)
-}
-
-/// The mean of the starting balance and all day ends.
-pub(super) fn mean_equity(curve: &EquityCurve) -> f64 {
-    let sum: f64 = curve.days.iter().map(|day| day.equity.to_f64()).sum();
-    (sum + curve.initial.to_f64()) / (curve.days.len() + 1) as f64
-}
-
-/// What a year at this pace would earn; `None` under 30 days, -1 where all is lost.
-pub(super) fn cagr(curve: &EquityCurve) -> Option<f64> {
-    let days = days(curve.duration());
-    if days < 30.0 || !curve.initial.is_positive() {
-        return None;
-    }
-    if !curve.last.is_positive() {
-        return Some(-1.0);
-    }
-    let growth = curve.last.to_f64() / curve.initial.to_f64();
-    figure(libm::pow(growth, super::daily::DAYS_PER_YEAR / days) - 1.0)
-}
-
-/// What all capital, put into the contract at the first price and held to the last, earns after the fee of the entry.
-pub(super) fn buy_and_hold(first: f64, last: f64, taker_fee: Rate) -> Option<f64> {
-    figure(last / (first * (1.0 + taker_fee.to_f64())) - 1.0)
 }
