@@ -4,7 +4,7 @@ mod checking;
 mod names;
 mod sequence;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use alphaengine_core::market::{SymbolId, Timeframe};
@@ -107,9 +107,12 @@ struct Search {
     symbols: Vec<String>,
     parts: BTreeMap<StreamKey, Vec<Part>>,
     seen: Vec<PathBuf>,
+    /// Symbols that are there and not wanted.
+    others: BTreeSet<String>,
     ignored: usize,
     warnings: Vec<String>,
-    skipped: Vec<String>,
+    /// What recordings hold that is not used: how much of it, in how many files.
+    skipped: BTreeMap<&'static str, (u64, u64)>,
 }
 
 impl Search {
@@ -124,6 +127,7 @@ impl Search {
         if let Some(symbol) = &told
             && !self.is_wanted(symbol)
         {
+            self.others.extend(names::is_symbol(symbol).then(|| symbol.clone()));
             return Ok(());
         }
         match read::look(path, self.options.timeframe)? {
@@ -185,12 +189,15 @@ impl Search {
             (moved, "rows moved by some milliseconds, because times stepped back"),
         ] {
             if count > 0 {
-                self.skipped.push(format!("{shown}: {count} {what}"));
+                let (rows, files) = self.skipped.entry(what).or_default();
+                *rows += count;
+                *files += 1;
             }
         }
         for stream in contents.streams {
             let symbol = stream.symbol.to_uppercase();
             if !self.is_wanted(&symbol) {
+                self.others.insert(symbol);
                 continue;
             }
             let kind = match stream.frames {
@@ -217,8 +224,9 @@ impl Search {
                 .hint("name CSV, zip, gz or Parquet files, or a folder with such"));
         }
         if let Some(missing) = self.options.symbols.iter().find(|symbol| !self.symbols.contains(symbol)) {
-            let found = if self.symbols.is_empty() { "none".to_owned() } else { self.symbols.join(" ") };
-            return Err(Error::new(format!("no data of {missing} found; found of those wanted: {found}"))
+            let there: Vec<&str> = self.symbols.iter().chain(&self.others).map(String::as_str).take(20).collect();
+            let there = if there.is_empty() { "none at all".to_owned() } else { there.join(" ") };
+            return Err(Error::new(format!("there are no data of {missing}; the files have {there}"))
                 .hint("the symbol is told by the beginning of the file's name"));
         }
         for (key, parts) in &mut self.parts {
@@ -230,6 +238,11 @@ impl Search {
             self.choose(symbol, &mut streams)?;
         }
         let Search { options, warnings, skipped, .. } = self;
+        let skipped = skipped.into_iter().map(|(what, (rows, files))| match files {
+            1 => format!("one recording: {rows} {what}"),
+            _ => format!("{files} recordings: {rows} {what}"),
+        });
+        let skipped = skipped.collect();
         Ok(Discovery { streams, warnings, skipped, options })
     }
 
