@@ -49,6 +49,9 @@ impl std::error::Error for Error {}
 
 /// The closest of `known` to a mistyped word, if it is close enough to be what was meant.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.is_empty() {
+        return None;
+    }
     let scored = known.into_iter().map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate));
     let (distance, best) = scored.min_by_key(|(distance, _)| *distance)?;
     let contained = best.contains(word) || word.contains(best);
@@ -65,5 +68,6 @@ mod tests {
         assert_eq!(nearest("sma-cros", known), Some("sma_cross"));
         assert_eq!(nearest("gird", known), Some("grid"));
         assert_eq!(nearest("ichimoku", known), None);
+        assert_eq!(nearest("", known), None, "every word contains the empty one");
     }
 }

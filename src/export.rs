@@ -29,24 +29,38 @@ pub fn export(store: &Path, directory: &Path, format: Format) -> Result<Vec<Path
         Error::new(format!("{}: its run did not come to an end, so there is no report to export", store.display()))
             .hint("`alphaengine store sql` shows what is in it")
     })?;
-    std::fs::create_dir_all(directory)
-        .map_err(|error| Error::new(format!("{}: cannot be made: {error}", directory.display())))?;
-    let mut written = Vec::new();
-    let tables = write_tables(&reader, session, directory, format);
-    written.extend(tables?);
-    written.push(write_summary(&summary, directory)?);
-    Ok(written)
+    let is_new = !directory.exists();
+    std::fs::create_dir_all(directory).map_err(|error| {
+        Error::new(format!("{}: cannot be made: {error}", directory.display()))
+            .hint("name a directory where you may write")
+    })?;
+    let summary_path = directory.join("summary.json");
+    let draft = directory.join("summary.json.tmp");
+    let written = write_draft(&summary, &draft).and_then(|()| {
+        let mut written = write_tables(&reader, session, directory, format)?;
+        // Last: where the summary is, all is.
+        std::fs::rename(&draft, &summary_path).map_err(|error| unwritable(&summary_path, &error))?;
+        written.push(summary_path);
+        Ok(written)
+    });
+    if written.is_err() {
+        let _ = std::fs::remove_file(&draft);
+        if is_new {
+            // Only where it is empty, which is where nothing took its place.
+            let _ = std::fs::remove_dir(directory);
+        }
+    }
+    written
 }
 
-/// Written last: where it is, all is.
-fn write_summary(summary: &serde_json::Value, directory: &Path) -> Result<PathBuf, Error> {
-    let path = directory.join("summary.json");
-    let draft = directory.join("summary.json.tmp");
+fn write_draft(summary: &serde_json::Value, draft: &Path) -> Result<(), Error> {
     let text = serde_json::to_string_pretty(summary).map_err(|error| Error::new(error.to_string()))?;
-    std::fs::write(&draft, text + "\n")
-        .and_then(|()| std::fs::rename(&draft, &path))
-        .map_err(|error| Error::new(format!("{}: cannot be written: {error}", path.display())))?;
-    Ok(path)
+    std::fs::write(draft, text + "\n").map_err(|error| unwritable(draft, &error))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Error {
+    Error::new(format!("{}: this file cannot be written: {error}", path.display()))
+        .hint("check that there is room and that you may write there")
 }
 
 fn write_tables(
@@ -92,6 +106,8 @@ fn write_tables(
     }
     let mut sheets = tables.finish().map_err(|error| data_error(&error))?;
     sheets.push(equity);
+    // All or none: tables of two runs side by side would look like one export.
+    sheets.iter_mut().try_for_each(Sheet::seal).map_err(|error| data_error(&error))?;
     sheets.into_iter().map(|sheet| sheet.finish().map(|(path, _)| path).map_err(|error| data_error(&error))).collect()
 }
 

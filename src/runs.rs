@@ -96,8 +96,15 @@ fn number(path: &Path) -> Option<u64> {
 
 /// Says what the store could not do, with its next step.
 pub fn store_error(error: store::Error) -> Error {
-    let hint = error.hint();
-    Error::new(error.to_string()).maybe_hint(hint.map(str::to_owned))
+    let missing = match &error {
+        store::Error::NotWritable { path, .. } => path.parent().filter(|folder| !folder.as_os_str().is_empty()),
+        _ => None,
+    };
+    let hint = match missing.filter(|folder| !folder.exists()) {
+        Some(folder) => Some(format!("make the directory {} first", folder.display())),
+        None => error.hint().map(str::to_owned),
+    };
+    Error::new(error.to_string()).maybe_hint(hint)
 }
 
 /// Ends a store that a finished run wrote.

@@ -27,8 +27,11 @@ pub enum RunLog {
 pub struct FileWriter {
     batch: Vec<Recorded>,
     to_writer: Option<SyncSender<Message>>,
-    thread: Option<JoinHandle<Result<SqliteStore, (SqliteStore, Error)>>>,
+    thread: Option<JoinHandle<Result<SqliteStore, Failed>>>,
 }
+
+/// A store that could not go on, and why. In a box, because a store is large.
+type Failed = Box<(SqliteStore, Error)>;
 
 enum Message {
     Append(Vec<Recorded>),
@@ -57,7 +60,8 @@ impl FileWriter {
     fn reason(&mut self) -> Error {
         self.to_writer = None;
         match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(Err((store, error)))) => {
+            Some(Ok(Err(failed))) => {
+                let (store, error) = *failed;
                 store.abandon();
                 error
             }
@@ -72,7 +76,8 @@ impl FileWriter {
         self.to_writer = None;
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(Ok(store))) => Ok(store),
-            Some(Ok(Err((store, error)))) => {
+            Some(Ok(Err(failed))) => {
+                let (store, error) = *failed;
                 store.abandon();
                 Err(error)
             }
@@ -81,7 +86,7 @@ impl FileWriter {
     }
 }
 
-fn write(mut store: SqliteStore, messages: &Receiver<Message>) -> Result<SqliteStore, (SqliteStore, Error)> {
+fn write(mut store: SqliteStore, messages: &Receiver<Message>) -> Result<SqliteStore, Failed> {
     let mut waiting = 0;
     while let Ok(message) = messages.recv() {
         let done = match message {
@@ -96,13 +101,13 @@ fn write(mut store: SqliteStore, messages: &Receiver<Message>) -> Result<SqliteS
         };
         let done = done.and_then(|()| if waiting >= COMMIT_EVERY { store.commit() } else { Ok(()) });
         if let Err(error) = done {
-            return Err((store, error));
+            return Err(Box::new((store, error)));
         }
         waiting = if waiting >= COMMIT_EVERY { 0 } else { waiting };
     }
     match store.commit() {
         Ok(()) => Ok(store),
-        Err(error) => Err((store, error)),
+        Err(error) => Err(Box::new((store, error))),
     }
 }
 

@@ -5,7 +5,7 @@
 mod support;
 
 use alphaengine::core::market::{Bar, Timeframe};
-use alphaengine::datasets::chunk::{Chunk, ChunkSource};
+use alphaengine::datasets::chunk::Chunk;
 use alphaengine::datasets::read;
 use support::{Desk, shared_data};
 

@@ -109,8 +109,9 @@ impl Sheet {
         written.map_err(|problem| self.parquet(&problem))
     }
 
-    /// Completes the file and gives it its name. How many rows it has.
-    pub fn finish(mut self) -> Result<(PathBuf, u64), Error> {
+    /// Brings everything to the disk, still under the draft's name: what fails for want of room fails here. Who writes several
+    /// sheets seals them all before the first takes its place.
+    pub fn seal(&mut self) -> Result<(), Error> {
         self.flush()?;
         let file = match self.body.take() {
             Some(Body::Csv(writer)) => {
@@ -122,10 +123,17 @@ impl Sheet {
                 drop(writer);
                 File::open(&self.draft)
             }
-            None => return Ok((self.path.clone(), self.rows)),
+            None => return Ok(()),
         };
-        let done = file.and_then(|file| file.sync_all()).and_then(|()| std::fs::rename(&self.draft, &self.path));
-        done.map_err(|problem| disk(&self.path, "this file cannot be written", &problem))?;
+        let sealed = file.and_then(|file| file.sync_all());
+        sealed.map_err(|problem| disk(&self.path, "this file cannot be written", &problem))
+    }
+
+    /// Completes the file and gives it its name. How many rows it has.
+    pub fn finish(mut self) -> Result<(PathBuf, u64), Error> {
+        self.seal()?;
+        let placed = std::fs::rename(&self.draft, &self.path);
+        placed.map_err(|problem| disk(&self.path, "this file cannot be written", &problem))?;
         Ok((self.path.clone(), self.rows))
     }
 

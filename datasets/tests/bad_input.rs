@@ -223,7 +223,7 @@ fn sentences_of_discovery() {
     let found = find(&all, &none).unwrap();
     assert_eq!(found.warnings, ["1 file that is no data left out"]);
     let error = find(&all, &OpenOptions { symbols: vec!["SOLUSDT".to_owned()], ..none.clone() }).unwrap_err();
-    assert_eq!(error.problem, "no data of SOLUSDT found; found of those wanted: none");
+    assert_eq!(error.problem, "there are no data of SOLUSDT; the files have BTCUSDT");
 
     folder.write("copy/BTCUSDT-1m-2024-04.csv", format!("{KLINES}{GOOD}"));
     let error = find(&all, &none).unwrap_err();

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use alphaengine_core::bars::BarSeries;
 use alphaengine_core::instrument::{Instruments, Symbol};
 use alphaengine_core::market::{Bar, SymbolId, Timeframe};
 use alphaengine_core::units::Timestamp;
-use alphaengine_datasets::chunk::Chunk;
+use alphaengine_datasets::chunk::{Chunk, ChunkSource};
 use alphaengine_datasets::discover::{Discovery, OpenOptions, discover};
 use alphaengine_datasets::kind::Kind;
+use alphaengine_datasets::resample::Resample;
 use alphaengine_datasets::{Tape, sample};
 use serde_json::{Value, json};
 
@@ -126,29 +126,30 @@ fn no_data(name: &str, known: &[String]) -> Error {
 pub fn open(source: Source, instruments: &Instruments, options: &Options) -> Result<Tape, Error> {
     match source {
         Source::Files(discovery) => discovery.open(|symbol| instruments.id(symbol)).map_err(|error| data_error(&error)),
-        Source::Sample => Ok(Tape::from_chunks(open_sample(instruments, options))),
+        Source::Sample => Ok(Tape::from_chunks(open_sample(instruments, options)?)),
     }
 }
 
-fn open_sample(instruments: &Instruments, options: &Options) -> Vec<(SymbolId, Vec<Chunk>)> {
+fn open_sample(instruments: &Instruments, options: &Options) -> Result<Vec<(SymbolId, Vec<Chunk>)>, Error> {
     let timeframe = options.timeframe.unwrap_or(Timeframe::M1);
     let mut streams = Vec::new();
     for (name, chunks) in sample::chunks() {
         if let Some(symbol) = instruments.id(name) {
-            let (bars, rest) = cut(chunks, &options.window, timeframe).into_iter().partition(is_bars);
+            let (bars, rest) = cut(chunks, &options.window).into_iter().partition(is_bars);
             let (marks, funding) = Vec::into_iter(rest).partition(|chunk| matches!(chunk, Chunk::MarkBars(_)));
+            let bars = if timeframe == Timeframe::M1 { bars } else { resample(bars, timeframe)? };
             streams.extend([(symbol, bars), (symbol, marks), (symbol, funding)]);
         }
     }
-    streams
+    Ok(streams)
 }
 
 fn is_bars(chunk: &Chunk) -> bool {
     matches!(chunk, Chunk::Bars(_))
 }
 
-/// The part of the sample inside a window, in bars of a timeframe.
-fn cut(chunks: Vec<Chunk>, window: &Window, timeframe: Timeframe) -> Vec<Chunk> {
+/// The part of the sample inside a window.
+fn cut(chunks: Vec<Chunk>, window: &Window) -> Vec<Chunk> {
     let (from, to) = (window.from.unwrap_or(Timestamp::MIN), window.to.unwrap_or(Timestamp::MAX));
     let holds_bar = |bar: &Bar| from <= bar.open_time && bar.close_time() < to;
     let cut = chunks.into_iter().map(|chunk| match chunk {
@@ -166,19 +167,19 @@ fn cut(chunks: Vec<Chunk>, window: &Window, timeframe: Timeframe) -> Vec<Chunk> 
         }
         other => other,
     });
-    let chunks: Vec<Chunk> = cut.filter(|chunk| !chunk.is_empty()).collect();
-    if timeframe == Timeframe::M1 { chunks } else { resample(chunks, timeframe) }
+    cut.filter(|chunk| !chunk.is_empty()).collect()
 }
 
-fn resample(chunks: Vec<Chunk>, timeframe: Timeframe) -> Vec<Chunk> {
-    let mut series = BarSeries::new(timeframe, 1);
-    let coarser = chunks.into_iter().map(|chunk| match chunk {
-        Chunk::Bars(bars) => {
-            let mut closed = Vec::new();
-            bars.iter().for_each(|bar| series.push_finer(bar, |bar| closed.push(bar)));
-            Chunk::Bars(closed)
+/// Makes coarser bars by the rules that hold for files: spans that the data do not hold whole are left out.
+fn resample(bars: Vec<Chunk>, timeframe: Timeframe) -> Result<Vec<Chunk>, Error> {
+    struct InMemory(std::vec::IntoIter<Chunk>);
+    impl ChunkSource for InMemory {
+        fn next_chunk(&mut self) -> Result<Option<Chunk>, alphaengine_datasets::Error> {
+            Ok(self.0.next())
         }
-        other => other,
-    });
-    coarser.filter(|chunk| !chunk.is_empty()).collect()
+    }
+    let mut coarser = Resample::new(Box::new(InMemory(bars.into_iter())), timeframe);
+    std::iter::from_fn(|| coarser.next_chunk().transpose())
+        .collect::<Result<_, _>>()
+        .map_err(|error| data_error(&error))
 }

@@ -12,12 +12,12 @@ pub use options::{Costs, Options, StoreChoice, Window};
 pub use outcome::Outcome;
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use alphaengine_core::engine::{self, Engine, Finished};
 use alphaengine_core::report::Report;
-use alphaengine_core::store::{Encoder, EventLog, MemoryLog, NoLog, Scope, SqliteStore, hex};
+use alphaengine_core::store::{self, Encoder, EventLog, MemoryLog, NoLog, Scope, SqliteStore, hex};
 use alphaengine_core::strategy::Strategy;
 use alphaengine_core::units::Timestamp;
 use alphaengine_datasets::Tape;
@@ -32,7 +32,6 @@ use outcome::{Figures, Timing};
 pub fn run_job<S: Strategy>(job: Job) -> Result<Outcome, Error> {
     let begun = Instant::now();
     let strategy = S::new(&job.params, &job.instruments).map_err(Error::new)?;
-    let warm_up = strategy.warm_up();
     let tape = job.open_data()?;
     let (log, path) = job.open_log()?;
     let mut world = SimWorld::new(job.sim.clone(), &job.instruments, tape);
@@ -41,7 +40,7 @@ pub fn run_job<S: Strategy>(job: Job) -> Result<Outcome, Error> {
 
     let begun = Instant::now();
     let ran = run(&mut engine, &mut world).and_then(|inputs| {
-        job.check_enough(&engine, inputs, warm_up)?;
+        job.check_enough(&engine, inputs)?;
         Ok(inputs)
     });
     let run = begun.elapsed();
@@ -114,31 +113,43 @@ impl Job {
     /// Opens where the events go, and says which file that is.
     fn open_log(&self) -> Result<(RunLog, Option<PathBuf>), Error> {
         let scope = Scope::binance_futures(alphaengine_core::event::Mode::Backtest, self.session, "sim");
-        let path = match &self.options.store {
+        let create = |path: &Path| SqliteStore::create(path, scope.clone(), &self.instruments);
+        let (store, path) = match &self.options.store {
             StoreChoice::None => return Ok((RunLog::None(NoLog), None)),
             StoreChoice::Memory => {
-                return Ok((RunLog::Memory(MemoryLog::new(Encoder::new(scope, &self.instruments))), None));
+                return Ok((RunLog::Memory(MemoryLog::new(Encoder::new(scope.clone(), &self.instruments))), None));
             }
-            StoreChoice::File(path) => path.clone(),
-            StoreChoice::NewRun => runs::next_path(runs::DIRECTORY.as_ref(), &self.strategy, self.session.as_str())?,
+            StoreChoice::File(path) => (create(path).map_err(store_error)?, path.clone()),
+            // Where another process was faster, the next number is free.
+            StoreChoice::NewRun => loop {
+                let path = runs::next_path(runs::DIRECTORY.as_ref(), &self.strategy, self.session.as_str())?;
+                match create(&path) {
+                    Err(store::Error::Exists { .. }) => {}
+                    made => break (made.map_err(store_error)?, path),
+                }
+            },
         };
-        let store = SqliteStore::create(&path, scope, &self.instruments).map_err(store_error)?;
         Ok((RunLog::File(FileWriter::start(store).map_err(store_error)?), Some(path)))
     }
 
     /// A run without data, or with too few for the strategy to decide even once, is a mistake.
-    fn check_enough<S: Strategy, L>(&self, engine: &Engine<S, L>, inputs: u64, warm_up: usize) -> Result<(), Error>
-    where
-        L: EventLog,
-    {
+    fn check_enough<S: Strategy, L: EventLog>(&self, engine: &Engine<S, L>, inputs: u64) -> Result<(), Error> {
         if inputs == 0 {
             return Err(Error::new(format!("there are no data {}", self.options.window))
                 .hint("`alphaengine data check FILE` says what a file holds"));
         }
+        let strategy = &self.strategy;
+        let warm_up = engine.strategy().warm_up();
         for (symbol, instrument) in self.instruments.iter() {
+            let name = &instrument.symbol;
+            if engine.strategy().follows_book() && engine.market().book(symbol).is_none() {
+                return Err(Error::new(format!(
+                    "{strategy} follows the book ticker, and the data of {name} have none"
+                ))
+                .hint("give it bookTicker files or recordings with --data, or leave the symbol out with --symbol"));
+            }
             let heard = engine.market().bars_heard(symbol);
             if heard < warm_up as u64 {
-                let (name, strategy) = (&instrument.symbol, &self.strategy);
                 return Err(Error::new(format!(
                     "not enough warm-up: {strategy} needs {warm_up} bars before its first decision, {name} has {heard}"
                 ))

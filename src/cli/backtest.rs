@@ -1,13 +1,14 @@
 //! `alphaengine backtest`: one strategy over recorded data.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use alphaengine_core::instrument::Symbol;
 use alphaengine_core::market::Timeframe;
 use alphaengine_core::units::{Money, Rate, SCALE, Timestamp};
 use clap::Parser;
 
-use super::{Exit, print};
+use super::{Exit, print, say};
 use crate::Strategies;
 use crate::backtest::{Costs, DataArg, Job, Options, StoreChoice, Window};
 use crate::error::Error;
@@ -34,11 +35,11 @@ pub struct Args {
     #[arg(long, value_name = "FROM-TO", allow_hyphen_values = true)]
     timerange: Option<String>,
     /// The capital at the start
-    #[arg(long, default_value = "10000")]
+    #[arg(long, default_value = "10000", allow_negative_numbers = true)]
     cash: String,
     /// The leverage of every symbol
-    #[arg(long, default_value_t = 20)]
-    leverage: u32,
+    #[arg(long, default_value = "20", allow_negative_numbers = true)]
+    leverage: String,
     #[arg(long, default_value = "cross", value_parser = ["cross", "isolated"])]
     margin: String,
     /// Positions of both sides at once
@@ -49,24 +50,26 @@ pub struct Args {
     #[arg(long, default_value = "next-open", value_parser = ["next-open", "close"])]
     fill: String,
     /// What a market order loses to the spread on bars and trades, in hundredths of a percent [default: 1, with --fill close 0]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     slippage_bps: Option<String>,
     /// When a resting limit order fills: when the market trades through its price, or when it touches it (optimistic)
     #[arg(long, default_value = "through", value_parser = ["through", "touch"])]
     limit_fill: String,
     /// The share of a bar's volume that a resting order may take; `none` for no cap
-    #[arg(long, default_value = "0.1", value_name = "SHARE")]
+    #[arg(long, default_value = "0.1", value_name = "SHARE", allow_negative_numbers = true)]
     volume_cap: String,
-    #[arg(long, default_value = "0.0005", value_name = "RATE")]
+    /// What taking costs as a share of the notional; below zero it is a rebate
+    #[arg(long, default_value = "0.0005", value_name = "RATE", allow_negative_numbers = true)]
     taker_fee: String,
-    #[arg(long, default_value = "0.0002", value_name = "RATE")]
+    /// What making costs as a share of the notional; below zero it is a rebate
+    #[arg(long, default_value = "0.0002", value_name = "RATE", allow_negative_numbers = true)]
     maker_fee: String,
     /// Delays: `5ms`, `feed=2ms,entry=5ms,answer=5ms`, `entry=lognormal:5ms:0.4`, `entry=uniform:1ms:9ms`, `entry=rows:FILE`
-    #[arg(long, default_value = "0", value_name = "SPEC")]
+    #[arg(long, default_value = "0", value_name = "SPEC", allow_hyphen_values = true)]
     latency: String,
     /// Seeds what is drawn by chance: latencies
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    #[arg(long, default_value = "1", value_name = "N", allow_negative_numbers = true)]
+    seed: String,
     /// Refuse to run without funding rates for every symbol and the whole time
     #[arg(long)]
     require_funding: bool,
@@ -77,19 +80,19 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     brackets: Option<PathBuf>,
     /// Largest notional of a symbol's position, its open orders included
-    #[arg(long, value_name = "MONEY", help_heading = "Risk limits")]
+    #[arg(long, value_name = "MONEY", allow_negative_numbers = true, help_heading = "Risk limits")]
     max_position: Option<String>,
     /// Largest notional of one order
-    #[arg(long, value_name = "MONEY", help_heading = "Risk limits")]
+    #[arg(long, value_name = "MONEY", allow_negative_numbers = true, help_heading = "Risk limits")]
     max_order: Option<String>,
     /// Most open orders
-    #[arg(long, value_name = "N", help_heading = "Risk limits")]
-    max_open_orders: Option<u32>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Risk limits")]
+    max_open_orders: Option<String>,
     /// Loss since midnight UTC after which nothing opens until the next
-    #[arg(long, value_name = "MONEY", help_heading = "Risk limits")]
+    #[arg(long, value_name = "MONEY", allow_negative_numbers = true, help_heading = "Risk limits")]
     max_daily_loss: Option<String>,
     /// Equity below which nothing opens any more
-    #[arg(long, value_name = "MONEY", help_heading = "Risk limits")]
+    #[arg(long, value_name = "MONEY", allow_negative_numbers = true, help_heading = "Risk limits")]
     min_balance: Option<String>,
     /// Where the events go: a new file, `memory` or `none` [default: a new file under data/runs]
     #[arg(long, value_name = "FILE|memory|none")]
@@ -110,22 +113,22 @@ pub fn backtest(args: Args, strategies: &Strategies) -> Result<Exit, Error> {
     let json = args.json;
     let export_choice = (args.export.clone(), args.no_export);
     let options = args.options()?;
+    if export_choice.0.is_some() && matches!(options.store, StoreChoice::None | StoreChoice::Memory) {
+        return Err(Error::new("option --export: there is no store to export from")
+            .hint("use --store FILE, or leave --store out"));
+    }
     let job = Job::prepare(entry, options)?;
     let outcome = (entry.backtest)(job)?;
-    print(&if json { outcome.json()? } else { outcome.table() });
+    print(&if json { outcome.json()? } else { outcome.table() })?;
     let target = match export_choice {
         (Some(directory), _) => Some(directory),
         (None, true) => None,
         (None, false) => outcome.default_export(),
     };
-    if let Some(directory) = target {
-        let store = outcome.store.as_deref().ok_or_else(|| {
-            Error::new("option --export: there is no store to export from")
-                .hint("use --store FILE, or leave --store out")
-        })?;
+    if let (Some(directory), Some(store)) = (target, outcome.store.as_deref()) {
         let written = export::export(store, &directory, export::Format::Csv)?;
         if !json {
-            eprintln!("export: {} ({} files)", directory.display(), written.len());
+            say(&format!("export: {} ({} files)", directory.display(), written.len()));
         }
     }
     Ok(Exit::Done)
@@ -139,22 +142,22 @@ impl Args {
             None if close_fill => Rate::ZERO,
             None => Rate::from_steps(SCALE / 10_000),
         };
-        let symbols = self
-            .symbol
-            .iter()
-            .map(|text| text.parse::<Symbol>().map_err(|error| Error::new(format!("option --symbol: {error}"))));
         let timeframe = self
             .timeframe
             .as_deref()
             .map(|text| text.parse::<Timeframe>().map_err(|error| Error::new(format!("option --timeframe: {error}"))));
         Ok(Options {
             params: self.param,
-            data: self.data.iter().map(|text| DataArg::read(text)).collect(),
-            symbols: symbols.collect::<Result<Vec<_>, _>>()?,
+            data: self
+                .data
+                .iter()
+                .map(|text| named("--data", text).map(DataArg::read))
+                .collect::<Result<Vec<_>, _>>()?,
+            symbols: symbols(&self.symbol)?,
             timeframe: timeframe.transpose()?,
             window: self.timerange.as_deref().map(timerange).transpose()?.unwrap_or_default(),
             cash: positive_money("--cash", &self.cash)?,
-            leverage: self.leverage,
+            leverage: whole("--leverage", &self.leverage)?,
             isolated: self.margin == "isolated",
             hedge: self.hedge,
             costs: Costs {
@@ -166,14 +169,14 @@ impl Args {
                 maker_fee: rate("--maker-fee", &self.maker_fee)?,
                 latency: self.latency,
             },
-            seed: self.seed,
+            seed: whole("--seed", &self.seed)?,
             require_funding: self.require_funding,
             exchange_info: self.exchange_info,
             brackets: self.brackets,
             limits: alphaengine_core::risk::Limits {
                 max_position: optional_money("--max-position", self.max_position.as_deref())?,
                 max_order: optional_money("--max-order", self.max_order.as_deref())?,
-                max_open_orders: self.max_open_orders,
+                max_open_orders: self.max_open_orders.map(|text| whole("--max-open-orders", &text)).transpose()?,
                 max_daily_loss: optional_money("--max-daily-loss", self.max_daily_loss.as_deref())?,
                 min_balance: optional_money("--min-balance", self.min_balance.as_deref())?,
             },
@@ -181,10 +184,33 @@ impl Args {
                 None => StoreChoice::NewRun,
                 Some("memory") => StoreChoice::Memory,
                 Some("none") => StoreChoice::None,
-                Some(path) => StoreChoice::File(path.into()),
+                Some(path) => StoreChoice::File(named("--store", path)?.into()),
             },
         })
     }
+}
+
+/// Symbols as the exchange writes them, in capitals; one that is named twice is meant once.
+fn symbols(given: &[String]) -> Result<Vec<Symbol>, Error> {
+    let mut symbols: Vec<Symbol> = Vec::new();
+    for text in given {
+        let symbol = text.to_uppercase().parse();
+        let symbol = symbol.map_err(|error| Error::new(format!("option --symbol: {error}")))?;
+        if !symbols.contains(&symbol) {
+            symbols.push(symbol);
+        }
+    }
+    Ok(symbols)
+}
+
+/// A name of a file, which may be anything but empty.
+fn named<'a>(option: &str, text: &'a str) -> Result<&'a str, Error> {
+    if text.is_empty() { Err(Error::new(format!("option {option}: the name is empty"))) } else { Ok(text) }
+}
+
+/// A number that counts something.
+fn whole<T: FromStr>(option: &str, text: &str) -> Result<T, Error> {
+    text.parse().map_err(|_| Error::new(format!("option {option}: `{text}` is not a whole number in its range")))
 }
 
 fn positive_money(option: &str, text: &str) -> Result<Money, Error> {
@@ -228,18 +254,21 @@ fn volume_cap(text: &str) -> Result<Option<Rate>, Error> {
     Ok(Some(cap))
 }
 
-/// Reads `FROM-TO` where either side may be left out. Each side is `YYYYMMDD` or 13 digits of milliseconds.
+/// Reads `FROM-TO` where either side may be left out. A time may have dashes of its own: the one between the two sides is the
+/// first with a time, or nothing, on either side.
 fn timerange(text: &str) -> Result<Window, Error> {
     let bad = |problem: String| {
         Error::new(format!("option --timerange: {problem}"))
             .hint("write it as 20250504-20250601; the end is not included")
     };
-    let (from, to) = text.split_once('-').ok_or_else(|| bad(format!("`{text}` has no `-`")))?;
-    let side = |text: &str| match text {
+    let side = |text: &str| match text.trim() {
         "" => Ok(None),
         text => text.parse::<Timestamp>().map(Some).map_err(|error| bad(error.to_string())),
     };
-    let window = Window { from: side(from)?, to: side(to)? };
+    let split = |at: usize| Ok(Window { from: side(&text[..at])?, to: side(&text[at + 1..])? });
+    let dashes: Vec<usize> = text.match_indices('-').map(|(at, _)| at).collect();
+    let first = dashes.first().ok_or_else(|| bad(format!("`{text}` has no `-`")))?;
+    let window = dashes.iter().find_map(|at| split(*at).ok()).map_or_else(|| split(*first), Ok)?;
     match (window.from, window.to) {
         (Some(from), Some(to)) if from >= to => Err(bad(format!("{from} is not before {to}"))),
         _ => Ok(window),
@@ -257,6 +286,10 @@ mod tests {
         assert_eq!(window.to.unwrap().to_string(), "2025-06-01T00:00:00.000Z");
         assert!(timerange("20250504-").unwrap().to.is_none());
         assert!(timerange("-20250601").unwrap().from.is_none());
+        for dashed in ["2025-05-04-2025-06-01", "2025-05-04 - 20250601"] {
+            assert_eq!(timerange(dashed).unwrap(), window, "{dashed}");
+        }
+        assert!(timerange("2025-05-04-").unwrap().to.is_none());
         assert!(timerange("20250601-20250504").is_err());
         assert!(timerange("20250604").is_err());
         assert!(timerange("20251304-20260101").is_err());

@@ -13,7 +13,7 @@ use alphaengine_datasets::kind::Kind;
 use alphaengine_datasets::month::Month;
 use clap::{Parser, Subcommand};
 
-use super::{Exit, print, table};
+use super::{Exit, print, say, table};
 use crate::backtest::data_error;
 use crate::error::{Error, nearest};
 
@@ -117,35 +117,40 @@ fn month(option: &str, text: &str) -> Result<Month, Error> {
         .map_err(|_| Error::new(format!("option {option}: `{text}` is not a month")).hint("write it as 2024-09"))
 }
 
+/// Symbols as the exchange writes them.
+fn capitals(symbols: &[String]) -> Vec<String> {
+    symbols.iter().map(|symbol| symbol.to_uppercase()).collect()
+}
+
 fn fetch(args: Fetch) -> Result<Exit, Error> {
     let kind = kind(&args.kind)?;
     let timeframe: Timeframe =
         args.timeframe.parse().map_err(|error| Error::new(format!("option --timeframe: {error}")))?;
     let from = month("--from", &args.from)?;
     let to = args.to.as_deref().map_or(Ok(from), |text| month("--to", text))?;
-    let mut plan = FetchPlan::new(args.symbol, kind, kind.has_timeframe().then_some(timeframe), from, to);
+    let mut plan = FetchPlan::new(capitals(&args.symbol), kind, kind.has_timeframe().then_some(timeframe), from, to);
     plan.base_url = args.base_url;
     plan.daily = args.daily;
     plan.directory = args.out;
     plan.jobs = usize::from(args.jobs);
     let report = fetch::fetch(&plan).map_err(|error| data_error(&error))?;
-    print(&format!("{report}\n"));
+    print(&format!("{report}\n"))?;
     let has_some = report.fetched + report.skipped > 0;
     if has_some {
-        eprintln!("hint: alphaengine backtest --data {}", plan.directory.display());
+        say(&format!("hint: alphaengine backtest --data {}", plan.directory.display()));
     }
     Ok(if has_some && report.failed.is_empty() { Exit::Done } else { Exit::No })
 }
 
 fn import(args: &Import) -> Result<Exit, Error> {
-    let options = OpenOptions { symbols: args.symbol.clone(), ..OpenOptions::default() };
+    let options = OpenOptions { symbols: capitals(&args.symbol), ..OpenOptions::default() };
     let discovery = discover(&args.files, &options).map_err(|error| data_error(&error))?;
-    discovery.warnings.iter().chain(&discovery.skipped).for_each(|warning| eprintln!("note: {warning}"));
+    discovery.warnings.iter().chain(&discovery.skipped).for_each(|warning| say(&format!("note: {warning}")));
     let mut importer = Importer::new(&args.catalog).replace(args.replace);
     let mut rows = Vec::new();
     for (stream, mut source) in discovery.sources() {
         if stream.kind == Kind::MarkPriceKlines && stream.timeframe.is_none() {
-            eprintln!("note: mark prices of the recording of {} are not kept in the catalogue", stream.symbol);
+            say(&format!("note: mark prices of the recording of {} are not kept in the catalogue", stream.symbol));
             continue;
         }
         let mut count = 0u64;
@@ -156,8 +161,8 @@ fn import(args: &Import) -> Result<Exit, Error> {
         rows.push(stream_row(&stream.symbol, stream.kind, stream.timeframe, &count.to_string()));
     }
     let report = importer.finish().map_err(|error| data_error(&error))?;
-    print(&table(&["SYMBOL", "KIND", "TIMEFRAME", "ROWS"], &[false, false, false, true], &rows));
-    print(&format!("{} files under {}, {} rows\n", report.files.len(), args.catalog.display(), report.rows));
+    print(&table(&["SYMBOL", "KIND", "TIMEFRAME", "ROWS"], &[false, false, false, true], &rows))?;
+    print(&format!("{} files under {}, {} rows\n", report.files.len(), args.catalog.display(), report.rows))?;
     Ok(Exit::Done)
 }
 
@@ -174,8 +179,8 @@ fn list(args: &List) -> Result<Exit, Error> {
     if args.files.is_empty() {
         let entries = catalog::list(&args.catalog).map_err(|error| data_error(&error))?;
         if entries.is_empty() {
-            eprintln!("the catalogue {} holds nothing", args.catalog.display());
-            eprintln!("hint: `alphaengine data import FILE` fills it");
+            say(&format!("the catalogue {} holds nothing", args.catalog.display()));
+            say("hint: `alphaengine data import FILE` fills it");
             return Ok(Exit::Done);
         }
         let rows: Vec<Vec<String>> = entries
@@ -190,11 +195,11 @@ fn list(args: &List) -> Result<Exit, Error> {
             })
             .collect();
         let head = ["SYMBOL", "KIND", "TIMEFRAME", "ROWS", "FROM", "TO", "MONTHS", "MB"];
-        print(&table(&head, &[false, false, false, true, false, false, true, true], &rows));
+        print(&table(&head, &[false, false, false, true, false, false, true, true], &rows))?;
         return Ok(Exit::Done);
     }
     let discovery = discover(&args.files, &OpenOptions::default()).map_err(|error| data_error(&error))?;
-    discovery.warnings.iter().chain(&discovery.skipped).for_each(|warning| eprintln!("note: {warning}"));
+    discovery.warnings.iter().chain(&discovery.skipped).for_each(|warning| say(&format!("note: {warning}")));
     let rows: Vec<Vec<String>> = discovery
         .streams
         .iter()
@@ -207,22 +212,31 @@ fn list(args: &List) -> Result<Exit, Error> {
         })
         .collect();
     let head = ["SYMBOL", "KIND", "TIMEFRAME", "FILES", "FROM", "TO"];
-    print(&table(&head, &[false, false, false, true, false, false], &rows));
+    print(&table(&head, &[false, false, false, true, false, false], &rows))?;
     Ok(Exit::Done)
 }
 
 fn check(args: &Check) -> Result<Exit, Error> {
-    let options = OpenOptions { symbols: args.symbol.clone(), ..OpenOptions::default() };
+    let options = OpenOptions { symbols: capitals(&args.symbol), ..OpenOptions::default() };
     let found = alphaengine_datasets::discover::to_check(&args.files, &options).map_err(|error| data_error(&error))?;
     let catalog = Catalog::builtin();
     let mut is_clean = true;
     for candidate in found {
+        let candidate = match candidate {
+            Ok(candidate) => candidate,
+            Err(mut problem) => {
+                let path = problem.file.take().unwrap_or_default();
+                print(&format!("{}\n  problem: unreadable: {problem}\n", path.display()))?;
+                is_clean = false;
+                continue;
+            }
+        };
         let tick = candidate.symbol.parse().ok().and_then(|symbol| catalog.get(&symbol).ok().map(|it| it.price.tick));
         let checker = Checker::new(candidate.kind, candidate.timeframe, &candidate.symbol, tick);
         let (report, problem) = run_check(checker, candidate.source);
-        print(&format!("{}\n{report}\n", candidate.path.display()));
+        print(&format!("{}\n{report}\n", candidate.path.display()))?;
         if let Some(problem) = &problem {
-            print(&format!("  problem: unreadable from here on: {problem}\n"));
+            print(&format!("  problem: unreadable from here on: {problem}\n"))?;
         }
         is_clean &= report.is_clean() && problem.is_none();
     }

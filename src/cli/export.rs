@@ -28,7 +28,7 @@ pub fn export(args: &Args) -> Result<Exit, Error> {
     let format = if args.format == "parquet" { export::Format::Parquet } else { export::Format::Csv };
     let written = export::export(&store, &args.out, format)?;
     for path in written {
-        print(&format!("{}\n", path.display()));
+        print(&format!("{}\n", path.display()))?;
     }
     Ok(Exit::Done)
 }

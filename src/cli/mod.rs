@@ -9,6 +9,7 @@ mod runs;
 mod store;
 mod strategies;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -86,17 +87,27 @@ pub fn run(strategies: Strategies) -> ExitCode {
 }
 
 fn complain(error: &Error) {
-    eprintln!("error: {error}");
+    say(&format!("error: {error}"));
     if let Some(hint) = error.next_step() {
-        eprintln!("hint: {hint}");
+        say(&format!("hint: {hint}"));
     }
 }
 
-/// Prints a result. A reader that went away (`| head`) is no error.
-pub fn print(text: &str) {
-    use std::io::Write;
+/// Prints a result. A reader that went away (`| head`) is no error; a result that reached nobody otherwise is.
+pub fn print(text: &str) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::new(format!("the result cannot be written to the standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Tells a person something beside the result. Nobody need be there to hear it, which is why this is not `eprintln!`: that
+/// one panics.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Prints rows under a head as aligned columns; `right` says which columns are numbers.
@@ -120,4 +131,16 @@ pub fn table(head: &[&str], right: &[bool], rows: &[Vec<String>]) -> String {
         text += &line(&mut row.iter().map(String::as_str));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_does_not_contradict_itself() {
+        Cli::command().debug_assert();
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use serde_json::Value;
 
-use super::{Exit, print, table};
+use super::{Exit, print, say, table};
 use crate::error::Error;
 use crate::runs::{self, Run};
 
@@ -38,12 +38,12 @@ pub fn runs(verb: &Verb) -> Result<Exit, Error> {
         Verb::List(place) => {
             let runs = runs::list(&place.runs)?;
             if runs.is_empty() {
-                eprintln!("there are no runs under {}", place.runs.display());
+                say(&format!("there are no runs under {}", place.runs.display()));
                 return Ok(Exit::Done);
             }
             let head = ["RUN", "STRATEGY", "SYMBOLS", "FROM", "TO", "FINAL EQUITY", "RETURN %", "TRADES", "SESSION"];
             let right = [true, false, false, false, false, true, true, true, false];
-            print(&table(&head, &right, &runs.iter().map(row).collect::<Vec<_>>()));
+            print(&table(&head, &right, &runs.iter().map(row).collect::<Vec<_>>()))?;
         }
         Verb::Show(show) => {
             let path = runs::find(&show.place.runs, &show.run)?;
@@ -54,7 +54,7 @@ pub fn runs(verb: &Verb) -> Result<Exit, Error> {
                     .hint("`alphaengine store verify` says how far its log goes")
             })?;
             let text = serde_json::to_string_pretty(&report).map_err(|error| Error::new(error.to_string()))?;
-            print(&(text + "\n"));
+            print(&(text + "\n"))?;
         }
     }
     Ok(Exit::Done)

@@ -29,7 +29,9 @@ pub struct Which {
     runs: PathBuf,
 }
 
+/// `store sql SQL` asks the latest run, `store sql STORE SQL` another.
 #[derive(Parser)]
+#[command(allow_missing_positional = true)]
 pub struct Sql {
     #[command(flatten)]
     which: Which,
@@ -55,7 +57,7 @@ pub fn store(verb: &Verb) -> Result<Exit, Error> {
         Verb::Stats(which) => stats(&which.open()?),
         Verb::Sql(sql) => {
             let answers = sql.which.open()?.query(&sql.sql).map_err(store_error)?;
-            answers.iter().filter(|answer| !answer.columns.is_empty()).for_each(|answer| print(&show(answer)));
+            answers.iter().filter(|answer| !answer.columns.is_empty()).try_for_each(|answer| print(&show(answer)))?;
             Ok(Exit::Done)
         }
     }
@@ -75,7 +77,7 @@ fn verify(reader: &StoreReader) -> Result<Exit, Error> {
         text += "  Do not trade on it: restore a backup, or begin a new store; what the exchange knows can be read again.\n";
     }
     text += &format!("log   {}\nstate {}\n", verdict.log_hash, verdict.state_hash);
-    print(&text);
+    print(&text)?;
     Ok(if verdict.is_good() { Exit::Done } else { Exit::No })
 }
 
@@ -92,7 +94,7 @@ fn stats(reader: &StoreReader) -> Result<Exit, Error> {
     text += &table(&["TABLE", "ROWS"], &[false, true], &rows(&stats.tables));
     text += "\n";
     text += &table(&["EVENT", "COUNT"], &[false, true], &rows(&stats.events));
-    print(&text);
+    print(&text)?;
     Ok(Exit::Done)
 }
 

@@ -17,7 +17,7 @@ pub fn strategies(args: &Args, strategies: &Strategies) -> Result<Exit, Error> {
         None => {
             let rows: Vec<Vec<String>> =
                 strategies.iter().map(|entry| vec![entry.info.name.into(), entry.info.about.into()]).collect();
-            print(&table(&["STRATEGY", "WHAT IT DOES"], &[false, false], &rows));
+            print(&table(&["STRATEGY", "WHAT IT DOES"], &[false, false], &rows))?;
         }
         Some(name) => {
             let info = &strategies.find(name)?.info;
@@ -28,7 +28,7 @@ pub fn strategies(args: &Args, strategies: &Strategies) -> Result<Exit, Error> {
             let head = ["PARAMETER", "DEFAULT", "RANGE", "WHAT IT IS"];
             let mut text = format!("{}: {}\n", info.name, info.about);
             text += &table(&head, &[false, true, false, false], &rows);
-            print(&text);
+            print(&text)?;
         }
     }
     Ok(Exit::Done)

@@ -56,6 +56,10 @@ impl Strategy for MarketMaker {
         })
     }
 
+    fn follows_book(&self) -> bool {
+        true
+    }
+
     /// Quotes of an earlier process are taken down; new ones follow with the first book.
     fn on_start(&mut self, ctx: &mut Context<'_>) {
         for symbol in ctx.symbols() {

@@ -29,6 +29,43 @@ pub struct Ended {
     pub err: String,
 }
 
+impl Ended {
+    pub fn of(command: &mut Command) -> Ended {
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        Ended {
+            code: status.code().unwrap_or_else(|| panic!("{command:?} was ended by a signal: {status}")),
+            out: String::from_utf8(stdout).unwrap(),
+            err: String::from_utf8(stderr).unwrap(),
+        }
+    }
+
+    /// Whether this is how the command says that it could not do something.
+    pub fn check_refusal(&self, case: &str) {
+        assert_eq!((self.code, self.out.as_str()), (2, ""), "{case}: {self:?}");
+        let lines: Vec<&str> = self.err.lines().collect();
+        let is_sentence = match lines.as_slice() {
+            [error] => error.starts_with("error: "),
+            [error, hint] => error.starts_with("error: ") && hint.starts_with("hint: "),
+            _ => false,
+        };
+        assert!(is_sentence, "{case}: not a sentence and perhaps a hint:\n{}", self.err);
+        let is_plain = self.err.chars().all(|c| c == '\n' || !c.is_control());
+        assert!(is_plain, "{case}: control characters in {:?}", self.err);
+    }
+}
+
+/// A row of a database.
+pub type Row = Vec<rusqlite::types::Value>;
+
+/// The rows of a query, read without the code under test.
+pub fn rows(store: &Path, sql: &str) -> Vec<Row> {
+    let connection = rusqlite::Connection::open(store).unwrap();
+    let mut statement = connection.prepare(sql).unwrap();
+    let width = statement.column_count();
+    let rows = statement.query_map([], |row| (0..width).map(|index| row.get(index)).collect()).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
 impl Desk {
     pub fn new() -> Desk {
         Desk { folder: tempfile::tempdir().unwrap() }
@@ -38,10 +75,11 @@ impl Desk {
         self.folder.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    /// Writes a file and the folders that it needs.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
+        std::fs::write(&path, bytes).unwrap();
         path
     }
 
@@ -52,12 +90,7 @@ impl Desk {
     }
 
     pub fn run(&self, args: &[&str]) -> Ended {
-        let Output { status, stdout, stderr } = self.command(args).output().unwrap();
-        Ended {
-            code: status.code().expect("the command was ended by a signal"),
-            out: String::from_utf8(stdout).unwrap(),
-            err: String::from_utf8(stderr).unwrap(),
-        }
+        Ended::of(&mut self.command(args))
     }
 
     /// Runs what has to succeed and returns what it printed.
@@ -67,23 +100,37 @@ impl Desk {
         ended.out
     }
 
+    /// Runs what cannot be done, and gives what it said. However it fails: it exits with 2, says one sentence and at most one
+    /// hint, prints no result, and leaves the files as they were.
+    pub fn refusal(&self, args: &[&str]) -> String {
+        let before = self.files();
+        let ended = self.run(args);
+        ended.check_refusal(&format!("{args:?}"));
+        assert_eq!(self.files(), before, "{args:?} left something behind; it said {:?}", ended.err);
+        ended.err
+    }
+
     /// Runs a backtest with `--json`.
     pub fn json(&self, args: &[&str]) -> Value {
         let args = [&["backtest", "--json"], args].concat();
         serde_json::from_str(&self.ok(&args)).unwrap()
     }
 
-    /// Everything in the folder, by name.
+    /// The files in the folder and below it, by name. Empty folders are no trace of anything, and the index of a write-ahead
+    /// log, which SQLite makes when a store is read, is not ours.
     pub fn files(&self) -> Vec<String> {
         let mut names = Vec::new();
         let mut folders = vec![self.folder.path().to_owned()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
-                names.push(path.strip_prefix(self.folder.path()).unwrap().display().to_string());
                 if path.is_dir() {
                     folders.push(path);
+                    continue;
                 }
+                let name = path.strip_prefix(self.folder.path()).unwrap().display().to_string();
+                let is_index = name.ends_with("-shm") || name.ends_with("-wal") && path.metadata().unwrap().len() == 0;
+                names.extend((!is_index).then_some(name));
             }
         }
         names.sort();

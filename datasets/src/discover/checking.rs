@@ -22,28 +22,37 @@ pub struct Candidate {
     pub source: Box<dyn ChunkSource>,
 }
 
-/// Opens every file for a check. Nothing is compared between files, and rows may contradict each other.
-pub fn to_check(inputs: &[PathBuf], options: &OpenOptions) -> Result<Vec<Candidate>, Error> {
+/// Opens every file for a check. Nothing is compared between files, and rows may contradict each other. A file that cannot even
+/// be begun to read is a finding of the check, not the end of it: the error inside says what is wrong with it.
+pub fn to_check(inputs: &[PathBuf], options: &OpenOptions) -> Result<Vec<Result<Candidate, Error>>, Error> {
     let mut candidates = Vec::new();
     let mut files = Vec::new();
     for input in inputs {
         if input.is_dir() { names::files_below(input, &mut files)? } else { files.push(input.clone()) }
     }
     for path in files {
-        match read::look_leniently(&path)? {
+        let look = match read::look_leniently(&path) {
+            Err(error) if path.is_file() => {
+                candidates.push(Err(error));
+                continue;
+            }
+            look => look?,
+        };
+        match look {
             Look::Unknown(error) if inputs.contains(&path) => return Err(error),
             Look::Unknown(_) => {}
             Look::Table(head) => {
                 let symbol = symbol_of(&path, options)?;
                 let source = read::open_lenient(&path, head.timeframe)?;
                 let (kind, timeframe) = (head.kind, head.timeframe);
-                candidates.push(Candidate { path, symbol, kind, timeframe, source });
+                candidates.push(Ok(Candidate { path, symbol, kind, timeframe, source }));
             }
             Look::Recording(_) => {
                 let discovery = super::discover(std::slice::from_ref(&path), options)?;
                 for (stream, source) in discovery.sources() {
                     let (path, symbol) = (path.clone(), stream.symbol);
-                    candidates.push(Candidate { path, symbol, kind: stream.kind, timeframe: stream.timeframe, source });
+                    let (kind, timeframe) = (stream.kind, stream.timeframe);
+                    candidates.push(Ok(Candidate { path, symbol, kind, timeframe, source }));
                 }
             }
         }

@@ -40,8 +40,12 @@ pub(super) fn files_below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(),
 pub(super) fn symbol_in_path(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let folders = path.parent()?.iter().rev().take(3).filter_map(|part| part.to_str());
-    let is_symbol = |symbol: &String| has_quote(symbol.split('_').next().unwrap_or_default());
-    symbol_in_name(name).or_else(|| folders.filter_map(symbol_in_name).find(is_symbol))
+    symbol_in_name(name).or_else(|| folders.filter_map(symbol_in_name).find(|symbol| is_symbol(symbol)))
+}
+
+/// Whether a word in capitals ends like a contract's name: `NOTES` does not.
+pub(super) fn is_symbol(word: &str) -> bool {
+    has_quote(word.split('_').next().unwrap_or_default())
 }
 
 fn symbol_in_name(name: &str) -> Option<String> {

@@ -195,7 +195,7 @@ impl Layout {
                 closest = Some((missing, found, kind, first_missing));
             }
         }
-        let came: Vec<&str> = names.iter().map(AsRef::as_ref).take(20).collect();
+        let came: Vec<String> = names.iter().take(20).map(|name| shown(name.as_ref())).collect();
         let hint = known_kinds();
         match closest {
             Some((_, _, kind, name)) => flaw_with_hint(
@@ -237,6 +237,12 @@ impl Layout {
             ),
         }
     }
+}
+
+/// A name that may be anything: the beginning of a picture has control characters that would reach a terminal.
+fn shown(name: &str) -> String {
+    let start = name.chars().take(60);
+    start.map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 fn plain_name(name: &str) -> String {
