@@ -130,6 +130,8 @@ impl Search {
             self.others.extend(names::is_symbol(symbol).then(|| symbol.clone()));
             return Ok(());
         }
+        // A file of a folder whose name promises a symbol's data must hold them; any other may be anything.
+        let is_promised = is_named || (told.is_some() && read::names_a_kind(path));
         match read::look(path, self.options.timeframe)? {
             Look::Table(head) => {
                 let symbol = self.symbol_of(path, told)?;
@@ -137,7 +139,7 @@ impl Search {
                 self.add(symbol, head.kind, head.timeframe, part);
             }
             Look::Recording(contents) => self.add_recording(path, contents, is_named)?,
-            Look::Unknown(error) if is_named || read::names_a_kind(path) => return Err(error),
+            Look::Unknown(error) if is_promised => return Err(error),
             Look::Unknown(error) => {
                 self.ignored += 1;
                 if path.extension().is_some_and(|extension| extension == "csv" || extension == "parquet") {
