@@ -101,16 +101,16 @@ impl Account {
 
     /// Holdings plus unrealised profit, to the nearest 1e-8; saturates.
     pub fn equity(&self) -> Money {
-        Money::from_exact(self.equity_exact(), Rounding::HalfEven).unwrap_or(Money::MAX)
+        Money::saturating_from_exact(self.equity_exact(), Rounding::HalfEven)
     }
 
     /// What is held, profit not counted.
     pub fn wallet(&self) -> Money {
-        Money::from_exact(self.holdings, Rounding::HalfEven).unwrap_or(Money::MAX)
+        Money::saturating_from_exact(self.holdings, Rounding::HalfEven)
     }
 
     pub fn unrealized(&self) -> Money {
-        Money::from_exact(self.unrealized, Rounding::HalfEven).unwrap_or(Money::MAX)
+        Money::saturating_from_exact(self.unrealized, Rounding::HalfEven)
     }
 
     /// The price at which the symbol's positions are valued: its mark, else its last price; `None` before the first.

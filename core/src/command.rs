@@ -99,6 +99,36 @@ pub enum OperatorOrder {
     Close { symbol: SymbolId },
 }
 
+impl OperatorOrder {
+    /// One word for the log.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            OperatorOrder::Pause => "PAUSE",
+            OperatorOrder::Resume => "RESUME",
+            OperatorOrder::CancelAll { .. } => "CANCEL_ALL",
+            OperatorOrder::Close { .. } => "CLOSE",
+        }
+    }
+
+    pub const fn priority(&self) -> Priority {
+        match self {
+            OperatorOrder::CancelAll { .. } => Priority::Cancel,
+            OperatorOrder::Close { .. } => Priority::Reduce,
+            OperatorOrder::Pause | OperatorOrder::Resume => Priority::Normal,
+        }
+    }
+
+    /// The same order about this symbol, where it is about one.
+    #[must_use]
+    pub const fn with_symbol(self, symbol: SymbolId) -> OperatorOrder {
+        match self {
+            OperatorOrder::CancelAll { .. } => OperatorOrder::CancelAll { symbol },
+            OperatorOrder::Close { .. } => OperatorOrder::Close { symbol },
+            OperatorOrder::Pause | OperatorOrder::Resume => self,
+        }
+    }
+}
+
 /// Our own no, before anything was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "reason", rename_all = "SCREAMING_SNAKE_CASE")]

@@ -298,7 +298,7 @@ impl Context<'_> {
 
 /// The cancels of every open order of a symbol that is not being cancelled already.
 pub(crate) fn cancels(state: &State, symbol: SymbolId, actor: Actor) -> impl Iterator<Item = Command> {
-    let open = state.open_orders(symbol).filter(|order| !state.cancels.contains(&order.client_order_id));
+    let open = state.open_orders(symbol).filter(|order| !state.cancels.contains_key(&order.client_order_id));
     open.map(move |order| {
         let wish = Wish::Cancel { client_order_id: order.client_order_id };
         Command { actor, client_order_id: None, wish }

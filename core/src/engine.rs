@@ -64,6 +64,8 @@ pub enum Error {
     Contradiction(#[from] state::Error),
     #[error("time went back: from {from} to {to}")]
     TimeWentBack { from: Timestamp, to: Timestamp },
+    #[error("the engine stopped at an earlier error: recover another one from its store")]
+    Stopped,
 }
 
 /// The engine with its strategy and its log.
@@ -84,11 +86,22 @@ pub struct Engine<S, L> {
     recorded: Vec<Recorded>,
     outgoing: Vec<Outgoing>,
     closed_bars: Vec<Bar>,
-    /// Commands since `now` last changed, to stop a strategy that never stops.
+    /// Commands and timers since `now` last changed, to stop a strategy that never stops.
     commands_now: u32,
+    life: Life,
 }
 
-/// More commands than this at one instant are a strategy that answers itself.
+/// Where an engine is in its own life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// Before its first input.
+    Fresh,
+    Begun,
+    /// After an error nobody knows what is durable, so nothing may leave.
+    Stopped,
+}
+
+/// More commands and timers than this at one instant are a strategy that answers itself.
 const MOST_COMMANDS_AT_ONCE: u32 = 10_000;
 /// Added to the receive window before "not there" is believed: clocks and queues.
 const ACCEPTANCE_MARGIN: Nanos = 5 * NANOS_PER_SECOND;
@@ -110,23 +123,20 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         tail: impl IntoIterator<Item = Result<Recorded, store::Error>>,
     ) -> Result<Engine<S, L>, Error> {
         let mut state = checkpoint.unwrap_or_else(|| State::new(&config.instruments));
-        let mut last = Timestamp::MIN;
         for recorded in tail {
-            let recorded = recorded?;
-            last = last.max(recorded.at);
-            state.apply(&recorded)?;
+            state.apply(&recorded?)?;
         }
         let mut engine = Engine::with_state(config, strategy, log, state);
-        engine.now = last;
+        engine.now = engine.state.at;
         for symbol in 0..engine.config.instruments.len() {
             engine.account.refresh(&engine.state, Some(SymbolId(symbol as u16)));
         }
         for order in engine.state.orders.values() {
             let unanswered = order.order_id == 0
-                || engine.state.cancels.contains(&order.client_order_id)
-                || engine.state.modifies.contains(&order.client_order_id);
+                || engine.state.cancels.contains_key(&order.client_order_id)
+                || engine.state.modifies.contains_key(&order.client_order_id);
             if unanswered {
-                engine.executor.doubt(order.client_order_id, order.requested_at, last.max(order.requested_at));
+                engine.executor.doubt(order.client_order_id, engine.now);
             }
         }
         Ok(engine)
@@ -142,7 +152,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 None => market.brings_trades_only(symbol, config.trade_bars),
             }
         }
-        let outbox = Outbox { session: config.session, orders_given: state.orders_given, ..Outbox::default() };
+        let orders_given = state.last_name(&config.session);
+        let outbox = Outbox { session: config.session, orders_given, ..Outbox::default() };
         Engine {
             account: Account::new(config.asset, symbols),
             executor: Executor::new(config.recv_window, ACCEPTANCE_MARGIN),
@@ -160,12 +171,28 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             outgoing: Vec::with_capacity(16),
             closed_bars: Vec::new(),
             commands_now: 0,
+            life: Life::Fresh,
         }
     }
 
-    /// Takes one input and returns the requests that it led to. What they rest on is in the log when this returns.
+    /// Takes one input and returns the requests that it led to. What they rest on is in the log when this returns. After an
+    /// error there are no more steps: what is durable is known only to who opens the store again.
     #[inline]
     pub fn step<'a>(&'a mut self, at: Timestamp, input: Input<'_>) -> Result<std::vec::Drain<'a, Outgoing>, Error> {
+        match self.take(at, input) {
+            Ok(()) => Ok(self.outgoing.drain(..)),
+            Err(error) => {
+                self.life = Life::Stopped;
+                Err(error)
+            }
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, at: Timestamp, input: Input<'_>) -> Result<(), Error> {
+        if self.life != Life::Begun {
+            self.begin(at)?;
+        }
         if at != self.now {
             self.advance(at)?;
         }
@@ -177,10 +204,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             Input::Wake => {}
             Input::End => self.on_end()?,
         }
-        if !self.recorded.is_empty() {
-            self.persist()?;
-        }
-        Ok(self.outgoing.drain(..))
+        if self.recorded.is_empty() { Ok(()) } else { self.persist() }
     }
 
     /// When the engine wants to be woken although nothing happens.
@@ -231,9 +255,6 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     /// A day ended, a timer is due, or an order is in doubt.
     #[cold]
     fn on_due(&mut self) -> Result<(), Error> {
-        if self.state.session != self.config.session || self.state.seq == 0 {
-            self.begin()?;
-        }
         while self.now >= self.day_end {
             self.close_day()?;
         }
@@ -245,32 +266,42 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         Ok(())
     }
 
-    /// The session's first instant.
-    fn begin(&mut self) -> Result<(), Error> {
-        self.day_end = self.now.floor_to(NANOS_PER_DAY).plus(NANOS_PER_DAY);
+    /// The first instant of the session, or of its next process.
+    #[cold]
+    fn begin(&mut self, at: Timestamp) -> Result<(), Error> {
+        if self.life == Life::Stopped {
+            return Err(Error::Stopped);
+        }
+        if at < self.now {
+            return Err(Error::TimeWentBack { from: self.now, to: at });
+        }
+        self.life = Life::Begun;
+        self.now = at;
+        let today = self.now.floor_to(NANOS_PER_DAY);
+        // Of the days that passed while nothing ran, only the last midnight is told.
+        let passed = self.state.seq > 0 && self.state.at < today;
+        self.day_end = if passed { today } else { today.plus(NANOS_PER_DAY) };
         let started = SessionStarted {
             session: self.config.session,
             mode: self.config.mode,
             strategy: self.config.strategy.clone(),
             config: self.config.description.clone(),
         };
-        self.record(Source::Bot, None, None, started)
+        self.record(Source::Bot, None, None, started)?;
+        self.on_due()
     }
 
+    /// A recovered engine has not heard any price yet, so it counts what it holds at cost.
     fn close_day(&mut self) -> Result<(), Error> {
-        if self.day_end == Timestamp::MIN {
-            // A recovered session begins in the middle of a day.
-            self.day_end = self.now.floor_to(NANOS_PER_DAY).plus(NANOS_PER_DAY);
-            return Ok(());
-        }
         let day = self.day_end.plus(-NANOS_PER_DAY);
         self.day_end = self.day_end.plus(NANOS_PER_DAY);
         let closed = DayClosed { day, equity: self.account.equity(), wallet: self.account.wallet() };
         self.record(Source::Bot, None, None, closed)
     }
 
+    /// Timers wait while the engine boots: the strategy does not run yet.
     fn fire_timers(&mut self) -> Result<(), Error> {
-        loop {
+        while self.state.mode != EngineMode::Booting {
             let timers = self.state.timers.iter().map(|(name, due)| (*due, name));
             let Some((_, name)) = timers.filter(|(due, _)| *due <= self.now).min() else {
                 return Ok(());
@@ -279,10 +310,12 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             self.record(Source::Bot, None, None, TimerFired { name: name.clone() })?;
             self.call(|strategy, ctx| strategy.on_timer(ctx, &name))?;
         }
+        Ok(())
     }
 
     fn schedule(&mut self) {
-        let timer = self.state.timers.values().copied().min().unwrap_or(Timestamp::MAX);
+        let is_running = self.state.mode != EngineMode::Booting;
+        let timer = self.state.timers.values().copied().filter(|_| is_running).min().unwrap_or(Timestamp::MAX);
         self.due = self.day_end.min(timer).min(self.executor.wake_at());
     }
 
@@ -290,6 +323,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         if self.state.mode == EngineMode::Booting {
             self.change_mode(self.state.lasting_mode, "the world is ready")?;
             self.call(|strategy, ctx| strategy.on_start(ctx))?;
+            self.fire_timers()?;
+            self.schedule();
         }
         Ok(())
     }
@@ -311,6 +346,17 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     /// Calls the strategy and takes what it said.
     #[inline]
     fn call(&mut self, callback: impl FnOnce(&mut S, &mut Context<'_>)) -> Result<(), Error> {
+        self.ask(callback);
+        if self.outbox.is_empty() { Ok(()) } else { self.take_commands() }
+    }
+
+    /// Calls the strategy and leaves what it says in the outbox. While the engine boots it is not called: what happens until
+    /// it starts, it finds in its context.
+    #[inline]
+    fn ask(&mut self, callback: impl FnOnce(&mut S, &mut Context<'_>)) {
+        if self.state.mode == EngineMode::Booting {
+            return;
+        }
         let mut context = Context {
             now: self.now,
             mode: self.config.mode,
@@ -321,7 +367,6 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             outbox: &mut self.outbox,
         };
         callback(&mut self.strategy, &mut context);
-        if self.outbox.is_empty() { Ok(()) } else { self.take_commands() }
     }
 
     /// Gives an event its number, folds it in and keeps it for the log.

@@ -233,6 +233,7 @@ impl Event {
             match &mut self {
                 Event::OrderRequested(event) => event.spec.symbol = symbol,
                 Event::FundingApplied(event) => event.payment.symbol = symbol,
+                Event::OperatorCommandReceived(event) => event.order = event.order.with_symbol(symbol),
                 _ => {}
             }
         }

@@ -5,7 +5,7 @@
 //! (`binance-usdm.md` section 7.3). Nothing is ever sent a second time.
 
 use crate::event::Setting;
-use crate::id::{ClientOrderId, RequestId};
+use crate::id::{ClientOrderId, CommandId, RequestId};
 use crate::market::SymbolId;
 use crate::units::{NANOS_PER_MILLI, Nanos, Timestamp};
 
@@ -13,14 +13,28 @@ use crate::units::{NANOS_PER_MILLI, Nanos, Timestamp};
 const ASK_AFTER: [Nanos; 4] =
     [250 * NANOS_PER_MILLI, 1_000 * NANOS_PER_MILLI, 2_000 * NANOS_PER_MILLI, 5_000 * NANOS_PER_MILLI];
 
-/// What a request was about.
+/// What a request was about, and of which command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
     Place(ClientOrderId),
-    Cancel(ClientOrderId),
-    Modify(ClientOrderId),
-    Query(ClientOrderId),
-    Set { symbol: Option<SymbolId>, setting: Setting },
+    Cancel {
+        order: ClientOrderId,
+        command: CommandId,
+    },
+    Modify {
+        order: ClientOrderId,
+        command: CommandId,
+    },
+    /// A question is about the instant at which it was asked: its answer may come after the next one was asked.
+    Query {
+        order: ClientOrderId,
+        asked_at: Timestamp,
+    },
+    Set {
+        symbol: Option<SymbolId>,
+        setting: Setting,
+        command: CommandId,
+    },
 }
 
 /// Requests on their way and orders in doubt.
@@ -34,16 +48,13 @@ pub struct Executor {
     acceptance: Nanos,
 }
 
-/// An order of which nobody knows whether the exchange has it.
+/// An order of which nobody knows whether a request about it arrived.
 #[derive(Debug, Clone, Copy)]
 struct Doubt {
     order: ClientOrderId,
-    sent_at: Timestamp,
     lost_at: Timestamp,
     asked: usize,
     due: Timestamp,
-    /// When the question on its way was asked.
-    asked_at: Timestamp,
 }
 
 impl Executor {
@@ -67,11 +78,10 @@ impl Executor {
         Some(self.in_flight.swap_remove(index).1)
     }
 
-    /// The answer about this order, sent at `sent_at`, is lost. Asked again, nothing changes.
-    pub fn doubt(&mut self, order: ClientOrderId, sent_at: Timestamp, at: Timestamp) {
+    /// The answer to a request about this order is lost. After a second loss the questions go on as they were.
+    pub fn doubt(&mut self, order: ClientOrderId, at: Timestamp) {
         if self.doubts.iter().all(|doubt| doubt.order != order) {
-            let due = at.plus(ASK_AFTER[0]);
-            self.doubts.push(Doubt { order, sent_at, lost_at: at, asked: 0, due, asked_at: Timestamp::MIN });
+            self.doubts.push(Doubt { order, lost_at: at, asked: 0, due: at.plus(ASK_AFTER[0]) });
         }
     }
 
@@ -93,7 +103,6 @@ impl Executor {
         for doubt in self.doubts.iter_mut().filter(|doubt| doubt.due <= at) {
             due.push(doubt.order);
             doubt.asked += 1;
-            doubt.asked_at = at;
             let last = ASK_AFTER.len() - 1;
             let next = doubt.lost_at.plus(ASK_AFTER[doubt.asked.min(last)]);
             doubt.due = if doubt.asked > last { at.plus(ASK_AFTER[last]) } else { next };
@@ -101,11 +110,10 @@ impl Executor {
         due
     }
 
-    /// Whether "not there" as the answer to the last question proves that the order does not exist: the question was asked
-    /// after the request could still be accepted.
-    pub fn proves_absence(&self, order: &ClientOrderId) -> bool {
-        let doubt = self.doubts.iter().find(|doubt| doubt.order == *order);
-        doubt.is_some_and(|doubt| doubt.asked_at > doubt.sent_at.plus(self.acceptance))
+    /// Whether the answer to a question proves that a request of which it shows nothing never arrived: the question was asked
+    /// when the request could no longer be accepted.
+    pub fn proves_absence(&self, sent_at: Timestamp, asked_at: Timestamp) -> bool {
+        asked_at > sent_at.plus(self.acceptance)
     }
 }
 
@@ -122,17 +130,20 @@ mod tests {
     fn not_there_is_believed_only_after_the_request_could_no_longer_arrive() {
         let mut executor = Executor::new(2 * NANOS_PER_SECOND, NANOS_PER_SECOND);
         let order: ClientOrderId = "ae-1".parse().unwrap();
-        executor.doubt(order, seconds(100), seconds(100));
+        executor.doubt(order, seconds(100));
         let mut asked = Vec::new();
         let mut proven = Vec::new();
         for _ in 0..6 {
             let at = executor.wake_at();
             assert_eq!(executor.due(at), [order]);
             asked.push(at.since(seconds(100)) / NANOS_PER_MILLI);
-            proven.push(executor.proves_absence(&order));
+            proven.push(executor.proves_absence(seconds(100), at));
         }
         assert_eq!(asked, [250, 1_000, 2_000, 5_000, 10_000, 15_000]);
         assert_eq!(proven, [false, false, false, true, true, true]);
+        // A second loss begins nothing anew.
+        executor.doubt(order, seconds(116));
+        assert_eq!(executor.wake_at(), seconds(120));
         executor.settled(&order);
         assert_eq!(executor.wake_at(), Timestamp::MAX);
     }
@@ -140,7 +151,7 @@ mod tests {
     #[test]
     fn an_answer_counts_once() {
         let mut executor = Executor::new(0, 0);
-        let sent = Sent::Cancel("ae-7".parse().unwrap());
+        let sent = Sent::Cancel { order: "ae-7".parse().unwrap(), command: CommandId(3) };
         let id = executor.send(sent);
         assert_eq!(executor.answered(id), Some(sent));
         assert_eq!(executor.answered(id), None);

@@ -112,6 +112,12 @@ pub fn client_order_id(session: &SessionId, sequence: u64) -> ClientOrderId {
     id
 }
 
+/// The session and the sequence from which [`client_order_id`] made a name; `None` for a name of other origin.
+pub fn order_sequence(id: &ClientOrderId) -> Option<(SessionId, u64)> {
+    let (session, sequence) = id.as_str().strip_prefix("ae-")?.rsplit_once('-')?;
+    Some((session.parse().ok()?, sequence.parse().ok()?))
+}
+
 /// Numbers the commands of a store, from 1, across sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -133,6 +139,8 @@ mod tests {
         assert_eq!(ninth.as_str(), "ae-0123456789abcdef-000000000009");
         assert!(ninth < tenth);
         assert!(ninth.as_str().len() <= 36);
+        assert_eq!(order_sequence(&tenth), Some((session, 10)));
+        assert_eq!(order_sequence(&"autoclose-1750000000000".parse().unwrap()), None);
     }
 
     #[test]

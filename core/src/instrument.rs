@@ -294,6 +294,9 @@ fn check_brackets(brackets: &[Bracket]) -> Result<(), String> {
     if brackets.is_empty() {
         return Err("no brackets".into());
     }
+    if !brackets[0].floor.is_zero() {
+        return Err(format!("the first bracket begins at {}, not at 0", brackets[0].floor));
+    }
     for (number, pair) in brackets.windows(2).enumerate() {
         let (low, high) = (&pair[0], &pair[1]);
         if low.cap != high.floor {
@@ -396,8 +399,9 @@ struct BracketEntry {
 
 fn whole_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let value = Money::deserialize(deserializer)?;
-    let whole = value.steps() / crate::units::SCALE;
-    u32::try_from(whole).map_err(serde::de::Error::custom)
+    let is_whole = value.steps() % crate::units::SCALE == 0;
+    let whole = u32::try_from(value.steps() / crate::units::SCALE).ok().filter(|_| is_whole);
+    whole.ok_or_else(|| serde::de::Error::custom(format_args!("`{value}` is not a whole number")))
 }
 
 impl BracketEntry {

@@ -10,7 +10,7 @@ use crate::command::{Refusal, Wish};
 use crate::event::EngineMode;
 use crate::order::OrderSpec;
 use crate::state::State;
-use crate::units::{Money, Qty, Rounding};
+use crate::units::{Money, Price, Qty, Rounding};
 
 /// Limits of a session; `None` means no limit. All amounts are in the margin asset.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,14 +35,20 @@ pub fn check(wish: &Wish, limits: &Limits, state: &State, account: &Account) -> 
         Wish::Modify { client_order_id, qty, price } => {
             known(state, client_order_id)?;
             let order = &state.orders[client_order_id];
-            let more = Qty::from_steps(qty.steps().saturating_sub(order.qty.steps()));
-            if order.spec.only_reduces() {
-                return opening_mode(state.mode, true);
+            let more = qty.saturating_sub(order.qty);
+            if !qty.is_positive() {
+                return Err(Refusal::NoQuantity);
             }
-            opening_mode(state.mode, false)?;
+            opening_mode(state.mode, order.spec.only_reduces())?;
+            if order.spec.only_reduces() {
+                return Ok(());
+            }
+            if more.is_positive() {
+                losses(limits, state, account)?;
+            }
             let value = price.notional(*qty, Rounding::Ceil).map_err(|_| Refusal::OutOfRange)?;
             order_size(value, limits)?;
-            position_size(&order.spec, more, limits, state, account)
+            position_size(&order.spec, more, Some(*price), limits, state)
         }
         Wish::Place(spec) => place(spec, limits, state, account),
         Wish::SetLeverage { .. } | Wish::SetMarginType { .. } | Wish::SetHedgeMode { .. } => Ok(()),
@@ -69,6 +75,19 @@ fn place(spec: &OrderSpec, limits: &Limits, state: &State, account: &Account) ->
     if spec.only_reduces() {
         return Ok(());
     }
+    losses(limits, state, account)?;
+    // A stop without a limit fills near its trigger, wherever the market is now.
+    let own = spec.order_type.price().or(spec.order_type.trigger());
+    let price = own.or_else(|| account.price(spec.symbol));
+    if limits.max_order.is_some() {
+        let price = price.ok_or(Refusal::NoPrice)?;
+        order_size(price.notional(spec.qty, Rounding::Ceil).map_err(|_| Refusal::OutOfRange)?, limits)?;
+    }
+    position_size(spec, spec.qty, price, limits, state)
+}
+
+/// What was lost decides whether anything may open.
+fn losses(limits: &Limits, state: &State, account: &Account) -> Result<(), Refusal> {
     if let Some(limit) = limits.min_balance {
         let equity = account.equity();
         if equity < limit {
@@ -81,11 +100,7 @@ fn place(spec: &OrderSpec, limits: &Limits, state: &State, account: &Account) ->
             return Err(Refusal::DailyLoss { loss, limit });
         }
     }
-    if limits.max_order.is_some() {
-        let price = spec.order_type.price().or_else(|| account.price(spec.symbol)).ok_or(Refusal::NoPrice)?;
-        order_size(price.notional(spec.qty, Rounding::Ceil).map_err(|_| Refusal::OutOfRange)?, limits)?;
-    }
-    position_size(spec, spec.qty, limits, state, account)
+    Ok(())
 }
 
 fn opening_mode(mode: EngineMode, only_reduces: bool) -> Result<(), Refusal> {
@@ -103,18 +118,18 @@ fn order_size(notional: Money, limits: &Limits) -> Result<(), Refusal> {
     }
 }
 
-/// The position as it would be if this order and every open order in its direction filled.
+/// The position as it would be if this order and every open order in its direction filled, at the price of this order.
 fn position_size(
     spec: &OrderSpec,
     more: Qty,
+    price: Option<Price>,
     limits: &Limits,
     state: &State,
-    account: &Account,
 ) -> Result<(), Refusal> {
     let Some(limit) = limits.max_position else {
         return Ok(());
     };
-    let price = spec.order_type.price().or_else(|| account.price(spec.symbol)).ok_or(Refusal::NoPrice)?;
+    let price = price.ok_or(Refusal::NoPrice)?;
     let held = state.position(spec.symbol, spec.position_side).qty();
     let towards = spec.side.signed(held).steps();
     let resting = state

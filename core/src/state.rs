@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::command::OperatorOrder;
 use crate::event::{EngineMode, Event, Recorded, Setting, TradeExecuted};
-use crate::id::{Asset, ClientOrderId, CommandId, SessionId};
+use crate::id::{Asset, ClientOrderId, CommandId, SessionId, order_sequence};
 use crate::instrument::Instruments;
 use crate::ledger::{self, Ledger};
 use crate::market::SymbolId;
-use crate::order::{IllegalChange, Order, OrderChange, OrderStatus, PositionSide};
+use crate::order::{IllegalChange, Order, OrderChange, OrderStatus, OrderType, PositionSide};
 use crate::position::Position;
 use crate::units::{Money, Timestamp};
 
@@ -23,20 +24,22 @@ use crate::units::{Money, Timestamp};
 pub struct State {
     /// The last event applied; 0 before the first.
     pub seq: u64,
+    /// When it was recorded.
+    pub at: Timestamp,
     pub session: SessionId,
     pub mode: EngineMode,
     /// The mode to which a restart returns: an operator's pause outlives the process.
     pub lasting_mode: EngineMode,
     /// The last command that was numbered.
     pub last_command: CommandId,
-    /// Names of orders that this session has given, to derive the next one.
-    pub orders_given: u64,
+    /// The highest order name that each session has given, to derive the next one. A session may come back after another.
+    pub names_given: BTreeMap<SessionId, u64>,
     /// Orders that are not in a terminal status.
     pub orders: BTreeMap<ClientOrderId, Order>,
-    /// Cancels that left and are not answered.
-    pub cancels: BTreeSet<ClientOrderId>,
-    /// Modifications that left and are not answered.
-    pub modifies: BTreeSet<ClientOrderId>,
+    /// Cancels that left and are not answered, by their order.
+    pub cancels: BTreeMap<ClientOrderId, Asked>,
+    /// Modifications that left and are not answered, by their order: the last of each.
+    pub modifies: BTreeMap<ClientOrderId, Asked>,
     /// By [`SymbolId`].
     pub symbols: Vec<SymbolState>,
     pub hedge: bool,
@@ -44,11 +47,18 @@ pub struct State {
     pub timers: BTreeMap<String, Timestamp>,
     /// What the strategy saved.
     pub memory: BTreeMap<String, Value>,
-    /// The equity at the last day's end; the initial capital on the first day.
+    /// The equity at the last day's end and what was transferred since: less than this is a loss.
     pub day_start_equity: Money,
     /// Keys of operator commands that were received.
     pub operator_keys: BTreeSet<String>,
     pub trades: u64,
+}
+
+/// A request about an order that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    pub command: CommandId,
+    pub at: Timestamp,
 }
 
 /// What is known of one symbol.
@@ -65,6 +75,8 @@ pub struct SymbolState {
     pub isolated: Option<bool>,
     /// The highest trade id that was booked.
     pub last_trade_id: u64,
+    /// The newest funding settlement that was booked, by position.
+    pub last_funding: [Timestamp; 3],
     /// Open orders of the symbol.
     pub open_orders: u32,
 }
@@ -76,6 +88,8 @@ pub enum Error {
     Gap { seq: u64, last: u64 },
     #[error("event {seq} ({event_type}): no order {client_order_id} is open")]
     NoSuchOrder { seq: u64, event_type: &'static str, client_order_id: ClientOrderId },
+    #[error("event {seq}: the name {client_order_id} belongs to another order")]
+    NameTaken { seq: u64, client_order_id: ClientOrderId },
     #[error("event {seq}: {source}")]
     Illegal { seq: u64, source: IllegalChange },
     #[error("event {seq}: an order of {qty} is filled by {filled}")]
@@ -97,18 +111,20 @@ impl State {
             leverage: None,
             isolated: None,
             last_trade_id: 0,
+            last_funding: [Timestamp::MIN; 3],
             open_orders: 0,
         });
         State {
             seq: 0,
+            at: Timestamp::MIN,
             session: SessionId::default(),
             mode: EngineMode::Booting,
             lasting_mode: EngineMode::Running,
             last_command: CommandId(0),
-            orders_given: 0,
+            names_given: BTreeMap::new(),
             orders: BTreeMap::new(),
-            cancels: BTreeSet::new(),
-            modifies: BTreeSet::new(),
+            cancels: BTreeMap::new(),
+            modifies: BTreeMap::new(),
             symbols: symbols.collect(),
             hedge: false,
             ledger: Ledger::default(),
@@ -154,6 +170,11 @@ impl State {
         }
     }
 
+    /// The highest order name that a session has given; 0 before its first.
+    pub fn last_name(&self, session: &SessionId) -> u64 {
+        self.names_given.get(session).copied().unwrap_or(0)
+    }
+
     /// Open orders of a symbol, oldest first.
     pub fn open_orders(&self, symbol: SymbolId) -> impl Iterator<Item = &Order> {
         self.orders.values().filter(move |order| order.symbol == symbol)
@@ -166,16 +187,14 @@ impl State {
             return Err(Error::Gap { seq, last: self.seq });
         }
         self.seq = seq;
+        self.at = recorded.at;
         if let Some(command) = recorded.command {
             self.last_command = self.last_command.max(command);
         }
         self.post(recorded)?;
         match &recorded.event {
             Event::SessionStarted(event) => {
-                if self.session != event.session {
-                    self.session = event.session;
-                    self.orders_given = 0;
-                }
+                self.session = event.session;
                 self.mode = EngineMode::Booting;
             }
             Event::EngineModeChanged(event) => {
@@ -185,10 +204,15 @@ impl State {
                 }
             }
             Event::OrderRequested(event) => {
+                let client_order_id = event.client_order_id;
+                if self.orders.contains_key(&client_order_id) {
+                    return Err(Error::NameTaken { seq, client_order_id });
+                }
+                self.symbol_mut(recorded)?.open_orders += 1;
                 let order = Order {
-                    client_order_id: event.client_order_id,
+                    client_order_id,
                     command: recorded.command.unwrap_or_default(),
-                    symbol: event.spec.symbol,
+                    symbol: recorded.symbol.unwrap_or(event.spec.symbol),
                     spec: event.spec,
                     status: OrderStatus::Requested,
                     order_id: 0,
@@ -196,9 +220,8 @@ impl State {
                     filled: crate::units::Qty::ZERO,
                     requested_at: recorded.at,
                 };
-                self.orders_given += 1;
-                self.symbol_mut(recorded)?.open_orders += 1;
-                self.orders.insert(event.client_order_id, order);
+                self.name_given(&client_order_id);
+                self.orders.insert(client_order_id, order);
             }
             Event::OrderPlaced(event) => {
                 let order = self.change(recorded, &event.client_order_id, OrderChange::Placed)?;
@@ -211,14 +234,23 @@ impl State {
             }
             Event::OrderTriggered(event) => {
                 let order = self.change(recorded, &event.client_order_id, OrderChange::Triggered)?;
-                // A close-position order learns its quantity only now.
+                // A close-position order learns its quantity only now; its fills may have come first.
                 order.qty = event.qty;
+                if order.filled > event.qty {
+                    return Err(Error::Overfilled { seq, qty: event.qty, filled: order.filled });
+                }
+                if order.filled == event.qty {
+                    self.finish(recorded, &event.client_order_id, OrderChange::Traded { complete: true })?;
+                }
             }
             Event::TradeExecuted(event) => self.trade(recorded, event)?,
             Event::OrderAmended(event) => {
                 let order = self.change(recorded, &event.client_order_id, OrderChange::Amended)?;
                 order.qty = event.qty;
-                if let crate::order::OrderType::Limit { price, .. } = &mut order.spec.order_type {
+                if let OrderType::Limit { price, .. }
+                | OrderType::Stop { price, .. }
+                | OrderType::TakeProfit { price, .. } = &mut order.spec.order_type
+                {
                     *price = event.price;
                 }
                 self.modifies.remove(&event.client_order_id);
@@ -226,15 +258,19 @@ impl State {
             Event::OrderCanceled(event) => self.finish(recorded, &event.client_order_id, OrderChange::Canceled)?,
             Event::OrderExpired(event) => self.finish(recorded, &event.client_order_id, OrderChange::Expired)?,
             // A refused order used up its name: names are never given twice.
-            Event::CommandRefused(event) => self.orders_given += u64::from(event.client_order_id.is_some()),
+            Event::CommandRefused(event) => {
+                if let Some(id) = &event.client_order_id {
+                    self.name_given(id);
+                }
+            }
             Event::CancelRequested(event) => {
-                self.cancels.insert(event.client_order_id);
+                self.cancels.insert(event.client_order_id, asked(recorded));
             }
             Event::CancelRejected(event) => {
                 self.cancels.remove(&event.client_order_id);
             }
             Event::ModifyRequested(event) => {
-                self.modifies.insert(event.client_order_id);
+                self.modifies.insert(event.client_order_id, asked(recorded));
             }
             Event::ModifyRejected(event) => {
                 self.modifies.remove(&event.client_order_id);
@@ -246,8 +282,9 @@ impl State {
             Event::MarginTypeSet(event) => self.symbol_mut(recorded)?.isolated = Some(event.isolated),
             Event::HedgeModeSet(event) => self.hedge = event.hedge,
             Event::TransferBooked(event) => {
-                if self.day_start_equity.is_zero() {
-                    self.day_start_equity = event.amount;
+                // What was brought or taken is no profit and no loss. Money that nothing is margined in is not equity.
+                if self.symbols.iter().any(|symbol| symbol.margin_asset == event.asset) {
+                    self.day_start_equity = self.day_start_equity.saturating_add(event.amount);
                 }
             }
             Event::DayClosed(event) => self.day_start_equity = event.equity,
@@ -262,9 +299,20 @@ impl State {
             }
             Event::OperatorCommandReceived(event) => {
                 self.operator_keys.insert(event.key.clone());
+                // While the engine boots, the operator's word is kept for when it runs.
+                if self.mode == EngineMode::Booting {
+                    match event.order {
+                        OperatorOrder::Pause => self.lasting_mode = EngineMode::Paused,
+                        OperatorOrder::Resume => self.lasting_mode = EngineMode::Running,
+                        OperatorOrder::CancelAll { .. } | OperatorOrder::Close { .. } => {}
+                    }
+                }
             }
-            Event::FundingApplied(_)
-            | Event::LiquidationStarted(_)
+            Event::FundingApplied(event) => {
+                let last = &mut self.symbol_mut(recorded)?.last_funding[event.payment.position_side as usize];
+                *last = event.payment.settled_at.max(*last);
+            }
+            Event::LiquidationStarted(_)
             | Event::SettingRequested(_)
             | Event::SettingRejected(_)
             | Event::SessionStopped(_) => {}
@@ -274,7 +322,10 @@ impl State {
 
     /// Books what the event does to the money.
     fn post(&mut self, recorded: &Recorded) -> Result<(), Error> {
-        let asset = recorded.symbol.map_or(Asset::default(), |symbol| self.margin_asset(symbol));
+        let asset = match recorded.symbol {
+            Some(_) => self.symbol_mut(recorded)?.margin_asset,
+            None => Asset::default(),
+        };
         let number = |source| Error::Number { seq: recorded.seq, source };
         let entry = ledger::entry(&recorded.event, asset).map_err(number)?;
         self.ledger.post(&entry).map_err(number)
@@ -294,10 +345,12 @@ impl State {
             return Ok(());
         };
         let filled = order.filled.checked_add(event.fill.qty).map_err(|source| Error::Number { seq, source })?;
-        if filled > order.qty {
+        // How large a close-position order is, nobody says before it fires.
+        let has_size = !order.qty.is_zero() || !order.spec.close_position;
+        if filled > order.qty && has_size {
             return Err(Error::Overfilled { seq, qty: order.qty, filled });
         }
-        let complete = filled == order.qty;
+        let complete = filled == order.qty && has_size;
         order.filled = filled;
         if complete {
             self.finish(recorded, &event.client_order_id, OrderChange::Traded { complete })
@@ -331,6 +384,14 @@ impl State {
         Ok(())
     }
 
+    /// Names are never given twice, those of refused orders included.
+    fn name_given(&mut self, id: &ClientOrderId) {
+        if let Some((session, sequence)) = order_sequence(id) {
+            let given = self.names_given.entry(session).or_default();
+            *given = sequence.max(*given);
+        }
+    }
+
     fn symbol_mut(&mut self, recorded: &Recorded) -> Result<&mut SymbolState, Error> {
         let missing = Error::NoSymbol { seq: recorded.seq, event_type: recorded.event.event_type() };
         let symbol = recorded.symbol.and_then(|symbol| self.symbols.get_mut(symbol.index()));
@@ -349,8 +410,15 @@ impl State {
 
     /// Reads a checkpoint back.
     pub fn from_json(json: &str) -> Result<State, serde_json::Error> {
-        serde_json::from_str(json)
+        let mut state: State = serde_json::from_str(json)?;
+        // What an order says leaves its symbol to whoever carries it: in the log an event, here the order.
+        state.orders.values_mut().for_each(|order| order.spec.symbol = order.symbol);
+        Ok(state)
     }
+}
+
+fn asked(recorded: &Recorded) -> Asked {
+    Asked { command: recorded.command.unwrap_or_default(), at: recorded.at }
 }
 
 /// Which setting an event of the exchange's yes would record.

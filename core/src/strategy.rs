@@ -57,7 +57,13 @@ pub trait Strategy: Sized {
         0
     }
 
-    /// Before the first market update: subscribe to timeframes, attach indicators, recall what was saved.
+    /// Whether it decides on book tickers. A run without any is then an error, instead of a report of a strategy that slept.
+    fn follows_book(&self) -> bool {
+        false
+    }
+
+    /// Before everything else: subscribe to timeframes, attach indicators, recall what was saved. What happened to orders and
+    /// positions while the engine recovered is in the context.
     fn on_start(&mut self, _ctx: &mut Context<'_>) {}
 
     /// A bar closed: of the base timeframe first, then of each subscribed higher one that ends at the same instant.

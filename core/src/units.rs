@@ -111,6 +111,7 @@ fn parse_steps_bytes(text: &[u8]) -> Result<i64, Fault> {
         rest => (false, rest),
     };
     let (mantissa, exponent) = split_exponent(digits)?;
+    let mantissa = without_idle_zeros(mantissa);
     let mut value: i128 = 0;
     let mut seen = false;
     let mut decimals: Option<i32> = None;
@@ -119,7 +120,7 @@ fn parse_steps_bytes(text: &[u8]) -> Result<i64, Fault> {
             b'0'..=b'9' => {
                 seen = true;
                 if value > i128::MAX / 100 {
-                    return Err(Fault::OutOfRange);
+                    return Err(if decimals.is_some() { Fault::TooPrecise } else { Fault::OutOfRange });
                 }
                 value = value * 10 + i128::from(byte - b'0');
                 if let Some(count) = &mut decimals {
@@ -145,10 +146,21 @@ fn split_exponent(digits: &[u8]) -> Result<(&[u8], i32), Fault> {
     };
     let text = std::str::from_utf8(&digits[at + 1..]).map_err(|_| Fault::NotADecimal)?;
     let exponent: i32 = text.parse().map_err(|_| Fault::NotADecimal)?;
-    if exponent.abs() > 60 {
-        return Err(Fault::OutOfRange);
+    match exponent {
+        61.. => Err(Fault::OutOfRange),
+        ..-60 => Err(Fault::TooPrecise),
+        _ => Ok((&digits[..at], exponent)),
     }
-    Ok((&digits[..at], exponent))
+}
+
+/// Cuts zeros from the end of a fraction: they say nothing, and there may be more of them than 128 bits hold digits.
+fn without_idle_zeros(mantissa: &[u8]) -> &[u8] {
+    let Some(point) = mantissa.iter().position(|byte| *byte == b'.') else {
+        return mantissa;
+    };
+    let idle = mantissa[point + 1..].iter().rev().take_while(|byte| **byte == b'0').count();
+    // One is kept where nothing else stands before it: `.0` is a number, `.` is none.
+    &mantissa[..mantissa.len() - idle + usize::from(idle > 0 && idle + 1 == mantissa.len())]
 }
 
 /// `value * 10^shift`, exactly.
@@ -221,9 +233,7 @@ pub fn steps_from_f64(value: f64) -> Result<i64, Error> {
     }
     let text = value.to_string();
     match text.split_once('.') {
-        Some((whole, fraction)) if fraction.len() > DECIMALS as usize => {
-            parse_steps(&format!("{whole}.{}", &fraction[..DECIMALS as usize]))
-        }
+        Some((_, fraction)) if fraction.len() > DECIMALS as usize => parse_steps(&format!("{value:.8}")),
         _ => parse_steps(&text),
     }
 }
@@ -435,6 +445,12 @@ impl Money {
         narrow(div_round(exact, i128::from(SCALE), rounding)).map(Money)
     }
 
+    /// From steps of 1e-16; what does not fit becomes the end of the range on its side.
+    pub fn saturating_from_exact(exact: i128, rounding: Rounding) -> Money {
+        let end = if exact < 0 { i64::MIN } else { i64::MAX };
+        Money::from_exact(exact, rounding).unwrap_or(Money(end))
+    }
+
     /// In steps of 1e-16.
     #[inline]
     pub const fn exact(self) -> i128 {
@@ -451,8 +467,9 @@ impl Money {
 }
 
 impl std::iter::Sum for Money {
+    /// Saturates: a total of margins or volumes that does not fit is above every limit.
     fn sum<I: Iterator<Item = Money>>(iter: I) -> Money {
-        iter.fold(Money::ZERO, |sum, item| Money(sum.0 + item.0))
+        iter.fold(Money::ZERO, Money::saturating_add)
     }
 }
 
@@ -591,12 +608,17 @@ impl FromStr for Timestamp {
         let bad = || Error::NotATime(text.chars().take(40).collect());
         if text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit()) {
             let iso = format!("{}-{}-{}", &text[..4], &text[4..6], &text[6..]);
-            return iso.parse();
+            return iso.parse().map_err(|_| bad());
         }
         if text.len() == 13 && text.bytes().all(|byte| byte.is_ascii_digit()) {
             return text.parse().ok().and_then(Timestamp::from_millis).ok_or_else(bad);
         }
         let civil = text.strip_suffix('Z').unwrap_or(text);
+        // A civil time may carry an offset or a zone, which its parser passes over: an hour that was meant would be lost.
+        let (_, time) = civil.split_once(['T', 't', ' ']).unwrap_or(("", ""));
+        if !time.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.' | b',')) {
+            return Err(bad());
+        }
         let moment: jiff::civil::DateTime = civil.parse().map_err(|_| bad())?;
         let instant = jiff::tz::Offset::UTC.to_timestamp(moment).map_err(|_| bad())?;
         i64::try_from(instant.as_nanosecond()).map(Timestamp).map_err(|_| bad())

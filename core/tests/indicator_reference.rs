@@ -3,6 +3,8 @@
 //! The ChartSchool tables are the spreadsheets beside the indicator pages of StockCharts
 //! (chartschool.stockcharts.com, "Technical Indicators and Overlays"): cs-movavg, cs-rsi, cs-atr, cs-bbands, cs-soo.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot run should say so at once")]
+
 use alphaengine_core::indicator::{
     Atr, Bollinger, Ema, Indicator, Macd, Period, PeriodError, RollingStd, Rsi, Sma, Stochastic, TrueRange, Vwap,
 };

@@ -21,6 +21,14 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     #[cold]
     #[inline(never)]
     pub(super) fn take_commands(&mut self) -> Result<(), Error> {
+        // A loop, because a strategy may answer its refusals for ever: a recursion would end the stack before the limit.
+        while !self.outbox.is_empty() {
+            self.take_batch()?;
+        }
+        Ok(())
+    }
+
+    fn take_batch(&mut self) -> Result<(), Error> {
         for (symbol, timeframe, keep) in std::mem::take(&mut self.outbox.subscriptions) {
             self.market.subscribe(symbol, timeframe, keep);
         }
@@ -35,7 +43,9 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         }
         if !self.outbox.timers.is_empty() {
             for (name, due) in std::mem::take(&mut self.outbox.timers) {
-                self.record(Source::Bot, None, None, TimerSet { name, due })?;
+                if !self.is_too_much()? {
+                    self.record(Source::Bot, None, None, TimerSet { name, due })?;
+                }
             }
             self.schedule();
         }
@@ -54,21 +64,45 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         Ok(())
     }
 
-    fn carry_out(&mut self, command: &Command) -> Result<(), Error> {
-        self.commands_now += 1;
-        if self.commands_now > MOST_COMMANDS_AT_ONCE {
-            return self.change_mode(EngineMode::Safe, "the strategy gave more than 10,000 commands at one instant");
+    /// Counts a command or a timer of the strategy. True beyond the limit, where the engine goes to SAFE and takes no more until
+    /// time moves.
+    fn is_too_much(&mut self) -> Result<bool, Error> {
+        self.commands_now = self.commands_now.saturating_add(1);
+        if self.commands_now <= MOST_COMMANDS_AT_ONCE {
+            return Ok(false);
         }
-        if let Wish::Cancel { client_order_id } = &command.wish
-            && self.state.cancels.contains(client_order_id)
-        {
+        self.change_mode(EngineMode::Safe, "the strategy gave more than 10,000 commands at one instant")?;
+        Ok(true)
+    }
+
+    fn carry_out(&mut self, command: &Command) -> Result<(), Error> {
+        let is_strategy = command.actor == Actor::Strategy;
+        if (is_strategy && self.is_too_much()?) || self.is_so_already(&command.wish) {
             return Ok(());
         }
-        let id = CommandId(self.state.last_command.0 + 1);
+        let id = self.next_command();
         match risk::check(&command.wish, &self.config.limits, &self.state, &self.account) {
             Ok(()) => self.release(id, command),
             Err(refusal) => self.refuse(id, command, refusal),
         }
+    }
+
+    /// Whether a wish needs no request: an order is being cancelled, or the setting is known to be so.
+    fn is_so_already(&self, wish: &Wish) -> bool {
+        match *wish {
+            Wish::Cancel { client_order_id } => self.state.cancels.contains_key(&client_order_id),
+            Wish::SetLeverage { symbol, leverage } => {
+                self.state.has_setting(Some(symbol), Setting::Leverage { leverage })
+            }
+            Wish::SetMarginType { symbol, isolated } => {
+                self.state.has_setting(Some(symbol), Setting::MarginType { isolated })
+            }
+            Wish::Place(_) | Wish::Modify { .. } | Wish::SetHedgeMode { .. } => false,
+        }
+    }
+
+    fn next_command(&self) -> CommandId {
+        CommandId(self.state.last_command.0 + 1)
     }
 
     /// Records the intent; the request leaves when the step ends.
@@ -85,7 +119,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 let order = self.state.orders[&client_order_id];
                 let requested = CancelRequested { client_order_id, actor };
                 self.record(Source::Bot, Some(id), Some(order.symbol), requested)?;
-                self.send_cancel(&order);
+                self.send_cancel(&order, id);
             }
             Wish::Modify { client_order_id, qty, price } => {
                 let order = self.state.orders[&client_order_id];
@@ -93,7 +127,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 self.record(Source::Bot, Some(id), Some(order.symbol), requested)?;
                 let (symbol, side) = (order.symbol, order.spec.side);
                 let request = Request::ModifyOrder { client_order_id, symbol, side, qty, price };
-                self.send(Sent::Modify(client_order_id), request);
+                self.send(Sent::Modify { order: client_order_id, command: id }, request);
             }
             Wish::SetLeverage { symbol, leverage } => {
                 self.set(id, Some(symbol), Setting::Leverage { leverage }, Request::SetLeverage { symbol, leverage })?;
@@ -125,7 +159,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         if matches!(refusal, Refusal::MinBalance { .. }) {
             self.change_mode(EngineMode::Safe, "the equity is below the minimum balance")?;
         }
-        self.call(|strategy, ctx| strategy.on_refusal(ctx, &command.wish, client_order_id, &refusal))
+        self.ask(|strategy, ctx| strategy.on_refusal(ctx, &command.wish, client_order_id, &refusal));
+        Ok(())
     }
 
     fn set(
@@ -136,7 +171,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         request: Request,
     ) -> Result<(), Error> {
         self.record(Source::Bot, Some(id), symbol, SettingRequested { setting })?;
-        self.send(Sent::Set { symbol, setting }, request);
+        self.send(Sent::Set { symbol, setting, command: id }, request);
         Ok(())
     }
 
@@ -146,10 +181,11 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         self.outgoing.push(Outgoing { id, request });
     }
 
-    fn send_cancel(&mut self, order: &Order) {
+    fn send_cancel(&mut self, order: &Order, command: CommandId) {
         let (client_order_id, symbol) = (order.client_order_id, order.symbol);
         let conditional = is_in_algo_service(order);
-        self.send(Sent::Cancel(client_order_id), Request::CancelOrder { client_order_id, symbol, conditional });
+        let sent = Sent::Cancel { order: client_order_id, command };
+        self.send(sent, Request::CancelOrder { client_order_id, symbol, conditional });
     }
 
     /// Asks what became of an order whose answer was lost.
@@ -159,7 +195,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             return;
         };
         let (symbol, conditional) = (order.symbol, is_in_algo_service(order));
-        self.send(Sent::Query(client_order_id), Request::QueryOrder { client_order_id, symbol, conditional });
+        let sent = Sent::Query { order: client_order_id, asked_at: self.now };
+        self.send(sent, Request::QueryOrder { client_order_id, symbol, conditional });
     }
 
     /// An operator's word counts once, however often it arrives.
@@ -168,14 +205,20 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             return Ok(());
         }
         let (order, who) = (command.order, command.who.clone());
+        let symbol = match order {
+            OperatorOrder::CancelAll { symbol } | OperatorOrder::Close { symbol } => Some(symbol),
+            OperatorOrder::Pause | OperatorOrder::Resume => None,
+        };
         let received = OperatorCommandReceived { key: command.key.clone(), who: who.clone(), order };
-        self.record(Source::Web, None, None, received)?;
+        self.record(Source::Web, Some(self.next_command()), symbol, received)?;
         match order {
-            OperatorOrder::Pause => self.change_mode(EngineMode::Paused, &format!("paused by {who}")),
-            OperatorOrder::Resume => self.change_mode(EngineMode::Running, &format!("resumed by {who}")),
+            // The fold has kept the word for when the engine runs.
+            OperatorOrder::Pause | OperatorOrder::Resume if self.state.mode == EngineMode::Booting => {}
+            OperatorOrder::Pause => self.change_mode(EngineMode::Paused, &format!("paused by {who}"))?,
+            OperatorOrder::Resume => self.change_mode(EngineMode::Running, &format!("resumed by {who}"))?,
             OperatorOrder::CancelAll { symbol } => {
                 let commands: Vec<Command> = cancels(&self.state, symbol, Actor::User).collect();
-                commands.iter().try_for_each(|command| self.carry_out(command))
+                commands.iter().try_for_each(|command| self.carry_out(command))?;
             }
             OperatorOrder::Close { symbol } => {
                 for spec in closes(&self.state, &self.config.instruments, symbol) {
@@ -184,9 +227,10 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                     let wish = Wish::Place(spec);
                     self.carry_out(&Command { actor: Actor::User, client_order_id: Some(id), wish })?;
                 }
-                Ok(())
             }
         }
+        // What the strategy said about refusals.
+        self.take_commands()
     }
 }
 

@@ -8,15 +8,18 @@ use crate::event::{
 };
 use crate::exchange::{ExchangeError, ExchangeUpdate, Execution, FundingPayment, OrderUpdate, Outcome};
 use crate::executor::Sent;
-use crate::id::{ClientOrderId, RequestId};
+use crate::id::{ClientOrderId, CommandId, RequestId};
 use crate::market::SymbolId;
 use crate::order::{Order, OrderStatus};
 use crate::state;
-use crate::store::EventLog;
+use crate::store::{self, EventLog};
 use crate::strategy::{OrderNews, Strategy};
+use crate::units::Timestamp;
 
 /// The exchange already has an order with this name: very likely the first attempt arrived (`binance-usdm.md` section 6.4).
 const DUPLICATE_CLIENT_ORDER_ID: i32 = -4116;
+/// Ours, not the exchange's: a request that is proven never to have arrived.
+const NEVER_ARRIVED: i32 = 0;
 
 impl<S: Strategy, L: EventLog> Engine<S, L> {
     pub(super) fn on_exchange(&mut self, update: &ExchangeUpdate) -> Result<(), Error> {
@@ -34,10 +37,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             }
             ExchangeUpdate::Setting { symbol, setting } => self.on_setting(symbol, setting, true),
             ExchangeUpdate::Transfer { id, asset, amount, reason } => {
-                let booked = TransferBooked { id, asset, amount, reason };
-                self.record(self.heard(true), None, None, booked)?;
-                self.money_moved(None);
-                Ok(())
+                self.on_transfer(TransferBooked { id, asset, amount, reason })
             }
             ExchangeUpdate::Liquidation { symbol, mark, margin_balance, maintenance } => {
                 let started = LiquidationStarted { mark, margin_balance, maintenance };
@@ -57,21 +57,19 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             }
             (Sent::Place(order), Outcome::Rejected(error)) => self.rejected(&order, error),
             (Sent::Place(order), Outcome::Unknown { reason }) => self.in_doubt(order, reason),
-            (Sent::Cancel(order), Outcome::Rejected(error)) => self.cancel_rejected(&order, error),
-            (Sent::Modify(order), Outcome::Rejected(error)) => self.modify_rejected(&order, error),
-            (Sent::Cancel(order) | Sent::Modify(order), Outcome::Unknown { .. }) => {
+            (Sent::Cancel { order, command }, Outcome::Rejected(error)) => self.cancel_rejected(&order, command, error),
+            (Sent::Modify { order, command }, Outcome::Rejected(error)) => self.modify_rejected(&order, command, error),
+            (Sent::Cancel { order, .. } | Sent::Modify { order, .. }, Outcome::Unknown { .. }) => {
                 self.doubt(order);
                 Ok(())
             }
-            (Sent::Query(order), Outcome::Found { order_id, .. }) => {
-                self.executor.settled(&order);
-                self.schedule();
-                self.placed(&order, order_id, false)
+            (Sent::Query { order, asked_at }, Outcome::Found { order_id, open, .. }) => {
+                self.found(&order, order_id, open, asked_at)
             }
-            (Sent::Query(order), Outcome::NotFound) => self.not_found(&order),
-            (Sent::Set { symbol, setting }, Outcome::Done) => self.on_setting(symbol, setting, false),
-            (Sent::Set { symbol, setting }, Outcome::Rejected(error)) => {
-                self.record(self.heard(false), None, symbol, SettingRejected { setting, error })
+            (Sent::Query { order, asked_at }, Outcome::NotFound) => self.not_found(&order, asked_at),
+            (Sent::Set { symbol, setting, .. }, Outcome::Done) => self.on_setting(symbol, setting, false),
+            (Sent::Set { symbol, setting, command }, Outcome::Rejected(error)) => {
+                self.record(self.heard(false), Some(command), symbol, SettingRejected { setting, error })
             }
             // What a cancel or a modification did follows as an order update. A question without an answer is asked again.
             _ => Ok(()),
@@ -121,11 +119,20 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 self.tell(&id, OrderNews::Amended)
             }
             Execution::Triggered { child, qty } => {
-                if order.status == OrderStatus::Triggered {
+                let is_told = match order.status {
+                    OrderStatus::Triggered => true,
+                    OrderStatus::PartiallyFilled => order.qty == qty,
+                    _ => false,
+                };
+                if is_told {
                     return Ok(());
                 }
                 self.record(source, command, symbol, OrderTriggered { client_order_id: id, child, qty })?;
-                self.tell(&id, OrderNews::Triggered)
+                match self.state.orders.get(&id) {
+                    Some(_) => self.tell(&id, OrderNews::Triggered),
+                    // Its fills came first, and now it is known that they were all.
+                    None => self.over(order, OrderStatus::Filled, OrderNews::Triggered),
+                }
             }
             Execution::TriggerRejected { code } => {
                 let error = ExchangeError { code, message: "the order was refused when it fired".into() };
@@ -140,14 +147,14 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         let order = self.state.orders.get(&trade.client_order_id).copied();
         if trade.fill.trade_id <= self.state.symbols[symbol.index()].last_trade_id {
             let name = self.config.instruments.get(symbol).symbol.as_str();
-            if self.log.contains(&crate::store::trade_key(name, trade.fill.trade_id))? {
+            if self.log.contains(&store::trade_key(name, trade.fill.trade_id))? {
                 return Ok(());
             }
         }
         let command = order.as_ref().map(|order| order.command);
         self.record(self.heard(true), command, Some(symbol), trade.clone())?;
         self.money_moved(Some(symbol));
-        self.executor.settled(&trade.client_order_id);
+        self.showed_itself(&trade.client_order_id);
         self.call(|strategy, ctx| strategy.on_fill(ctx, symbol, &trade))?;
         let Some(mut order) = order else {
             return Ok(());
@@ -162,9 +169,27 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         self.call(|strategy, ctx| strategy.on_order_update(ctx, &order, OrderNews::Traded(&trade)))
     }
 
+    /// Books a payment of funding, once: no position is charged twice for one settlement.
     fn on_funding_payment(&mut self, payment: FundingPayment) -> Result<(), Error> {
+        let last = self.state.symbols[payment.symbol.index()].last_funding[payment.position_side as usize];
+        if payment.settled_at <= last {
+            let name = self.config.instruments.get(payment.symbol).symbol.as_str();
+            if self.log.contains(&store::funding_key(name, payment.position_side, payment.settled_at))? {
+                return Ok(());
+            }
+        }
         self.record(self.heard(true), None, Some(payment.symbol), FundingApplied { payment })?;
         self.money_moved(Some(payment.symbol));
+        Ok(())
+    }
+
+    /// Books money that came or went, once: the exchange's number says which it is.
+    fn on_transfer(&mut self, booked: TransferBooked) -> Result<(), Error> {
+        if self.log.contains(&store::transfer_key(booked.reason, booked.id))? {
+            return Ok(());
+        }
+        self.record(self.heard(true), None, None, booked)?;
+        self.money_moved(None);
         Ok(())
     }
 
@@ -176,7 +201,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             return Ok(());
         }
         let (command, symbol) = (Some(order.command), Some(order.symbol));
-        self.executor.settled(id);
+        self.showed_itself(id);
         self.record(self.heard(stream), command, symbol, OrderPlaced { client_order_id: *id, order_id })?;
         self.tell(id, OrderNews::Placed)
     }
@@ -185,24 +210,30 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         let Some(order) = self.state.orders.get(id).copied() else {
             return Ok(());
         };
+        if order.status == OrderStatus::PartiallyFilled {
+            // An exchange that refuses what it has filled contradicts itself; a fill is the better witness.
+            self.doubt(*id);
+            return Ok(());
+        }
         let rejected = OrderRejected { client_order_id: *id, error: error.clone() };
         self.record(self.heard(false), Some(order.command), Some(order.symbol), rejected)?;
         self.over(order, OrderStatus::Rejected, OrderNews::Rejected(&error))
     }
 
-    fn cancel_rejected(&mut self, id: &ClientOrderId, error: ExchangeError) -> Result<(), Error> {
-        let order = self.state.orders.get(id).copied();
-        let (command, symbol) = (order.map(|order| order.command), order.map(|order| order.symbol));
+    fn cancel_rejected(&mut self, id: &ClientOrderId, command: CommandId, error: ExchangeError) -> Result<(), Error> {
+        let symbol = self.state.orders.get(id).map(|order| order.symbol);
         let rejected = CancelRejected { client_order_id: *id, error: error.clone() };
-        self.record(self.heard(false), command, symbol, rejected)?;
+        self.record(self.heard(false), Some(command), symbol, rejected)?;
+        if self.state.orders.get(id).is_some_and(|order| order.order_id != 0) {
+            self.settled(id);
+        }
         self.tell(id, OrderNews::ChangeRejected(&error))
     }
 
-    fn modify_rejected(&mut self, id: &ClientOrderId, error: ExchangeError) -> Result<(), Error> {
-        let order = self.state.orders.get(id).copied();
-        let (command, symbol) = (order.map(|order| order.command), order.map(|order| order.symbol));
+    fn modify_rejected(&mut self, id: &ClientOrderId, command: CommandId, error: ExchangeError) -> Result<(), Error> {
+        let symbol = self.state.orders.get(id).map(|order| order.symbol);
         let rejected = ModifyRejected { client_order_id: *id, error: error.clone() };
-        self.record(self.heard(false), command, symbol, rejected)?;
+        self.record(self.heard(false), Some(command), symbol, rejected)?;
         self.tell(id, OrderNews::ChangeRejected(&error))
     }
 
@@ -221,23 +252,55 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     }
 
     fn doubt(&mut self, id: ClientOrderId) {
-        if let Some(order) = self.state.orders.get(&id) {
-            self.executor.doubt(id, order.requested_at, self.now);
+        if self.state.orders.contains_key(&id) {
+            self.executor.doubt(id, self.now);
             self.schedule();
         }
     }
 
-    fn not_found(&mut self, id: &ClientOrderId) -> Result<(), Error> {
-        let Some(order) = self.state.orders.get(id).copied() else {
-            self.executor.settled(id);
-            return Ok(());
-        };
-        let never_seen = order.order_id == 0;
-        if !never_seen || !self.executor.proves_absence(id) {
-            return Ok(());
-        }
+    /// The order need not be asked about any more.
+    fn settled(&mut self, id: &ClientOrderId) {
         self.executor.settled(id);
         self.schedule();
+    }
+
+    /// The order is there. Whether a cancel of it arrived is another question, which stays open.
+    fn showed_itself(&mut self, id: &ClientOrderId) {
+        if !self.state.cancels.contains_key(id) {
+            self.executor.settled(id);
+        }
+    }
+
+    /// A question found the order.
+    fn found(&mut self, id: &ClientOrderId, order_id: u64, open: bool, asked_at: Timestamp) -> Result<(), Error> {
+        self.placed(id, order_id, false)?;
+        match self.state.cancels.get(id).copied() {
+            Some(cancel) if open => {
+                if !self.executor.proves_absence(cancel.at, asked_at) {
+                    return Ok(());
+                }
+                // Said as a refusal, so that whoever wanted the cancel knows that the order stands and may try again.
+                let message = "the cancel never arrived: the order is still open".into();
+                self.cancel_rejected(id, cancel.command, ExchangeError { code: NEVER_ARRIVED, message })
+            }
+            _ => {
+                self.settled(id);
+                Ok(())
+            }
+        }
+    }
+
+    fn not_found(&mut self, id: &ClientOrderId, asked_at: Timestamp) -> Result<(), Error> {
+        let Some(order) = self.state.orders.get(id).copied() else {
+            self.settled(id);
+            return Ok(());
+        };
+        // An order that was seen or filled is not absent: what became of it, its own updates will say.
+        let never_seen = order.order_id == 0 && matches!(order.status, OrderStatus::Requested | OrderStatus::Unknown);
+        if !never_seen || !self.executor.proves_absence(order.requested_at, asked_at) {
+            return Ok(());
+        }
+        self.settled(id);
         let absent = OrderProvenAbsent { client_order_id: *id };
         self.record(self.heard(false), Some(order.command), Some(order.symbol), absent)?;
         self.over(order, OrderStatus::Rejected, OrderNews::ProvenAbsent)

@@ -19,6 +19,10 @@ pub enum Error {
     NewerSchema { path: PathBuf, found: i64, known: i64 },
     #[error("{path}: the database is damaged: {detail}")]
     Damaged { path: PathBuf, detail: String },
+    #[error("{path}: the store holds the symbols {found}, not {given}")]
+    OtherSymbols { path: PathBuf, found: String, given: String },
+    #[error("{path}: the store failed before; what is in it is known only after it is opened again")]
+    Distrusted { path: PathBuf },
     #[error("{path}: the disk is full")]
     DiskFull { path: PathBuf },
     #[error("{path}: cannot be written: {detail}")]
@@ -46,9 +50,11 @@ impl Error {
             Error::Exists { .. } => Some("name a new file, or move this one away"),
             Error::NotAStore { .. } => Some("name a file that `alphaengine backtest --store FILE` wrote"),
             Error::NewerSchema { .. } => Some("use the program that wrote it, or a newer one"),
-            Error::Damaged { .. } => {
+            Error::Damaged { .. } | Error::Sqlite { .. } | Error::Unreadable { .. } | Error::Contradiction { .. } => {
                 Some("`alphaengine store verify FILE` says how far it can be trusted; restore a backup")
             }
+            Error::OtherSymbols { .. } => Some("give this session a store of its own"),
+            Error::Distrusted { .. } => Some("open it again: what was committed is there"),
             Error::DiskFull { .. } => Some("make room, or put the store on another disk with --store FILE"),
             Error::NotWritable { .. } => Some("check owner, permissions and whether the disk is mounted read-only"),
             _ => None,
@@ -61,6 +67,8 @@ impl Error {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::InUse { path },
             Some(ErrorCode::DatabaseCorrupt) => Error::Damaged { path, detail },
+            // The tables are STRICT, so a value of another type or range was not written by anyone.
+            None if is_unreadable_value(error) => Error::Damaged { path, detail },
             Some(ErrorCode::NotADatabase) => Error::NotAStore { path },
             Some(ErrorCode::DiskFull) => Error::DiskFull { path },
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
@@ -78,4 +86,12 @@ impl Error {
             _ => Error::NotWritable { path, detail: error.to_string() },
         }
     }
+}
+
+fn is_unreadable_value(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error as E;
+    matches!(
+        error,
+        E::FromSqlConversionFailure(..) | E::IntegralValueOutOfRange(..) | E::InvalidColumnType(..) | E::Utf8Error(..)
+    )
 }

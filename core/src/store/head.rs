@@ -26,11 +26,26 @@ pub(super) fn path_of(store: &Path) -> PathBuf {
 }
 
 impl HeadFile {
-    /// Opens (or makes) the mark and takes the lock, or says that another process has it.
-    pub fn lock(store: &Path) -> Result<HeadFile, Error> {
+    /// Makes the mark of a new store. It is there before the first row, so that a store without one has lost it.
+    pub fn create(store: &Path) -> Result<HeadFile, Error> {
+        let mut head = HeadFile::lock(store, OpenOptions::new().create(true).truncate(true))?;
+        head.write(0, &[0; 32])?;
+        Ok(head)
+    }
+
+    /// Opens the mark of a store.
+    pub fn open(store: &Path) -> Result<HeadFile, Error> {
+        if !path_of(store).exists() {
+            let detail = "its head mark (FILE.head) is missing: a lost tail could not be noticed".into();
+            return Err(Error::Damaged { path: store.to_owned(), detail });
+        }
+        HeadFile::lock(store, &mut OpenOptions::new())
+    }
+
+    /// Takes the lock, or says that another process has it.
+    fn lock(store: &Path, options: &mut OpenOptions) -> Result<HeadFile, Error> {
         let path = path_of(store);
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = open.map_err(|error| Error::io(store, &error))?;
+        let file = options.read(true).write(true).open(&path).map_err(|error| Error::io(store, &error))?;
         match file.try_lock() {
             Ok(()) => Ok(HeadFile { file, path }),
             Err(std::fs::TryLockError::WouldBlock) => Err(Error::InUse { path: store.to_owned() }),

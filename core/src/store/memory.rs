@@ -1,6 +1,8 @@
 //! Logs without a file: one that keeps events in memory, and one that keeps nothing.
 
-use super::row::{Encoder, Hash};
+use std::collections::BTreeSet;
+
+use super::row::{Encoder, Hash, NAMED_BY_PLACE};
 use super::{Error, EventLog};
 use crate::event::Recorded;
 
@@ -9,11 +11,13 @@ use crate::event::Recorded;
 pub struct MemoryLog {
     encoder: Encoder,
     events: Vec<Recorded>,
+    /// Dedup keys of what others could tell us twice; what is named by its place is unique by itself.
+    keys: BTreeSet<Box<str>>,
 }
 
 impl MemoryLog {
     pub fn new(encoder: Encoder) -> MemoryLog {
-        MemoryLog { encoder, events: Vec::new() }
+        MemoryLog { encoder, events: Vec::new(), keys: BTreeSet::new() }
     }
 
     pub fn events(&self) -> &[Recorded] {
@@ -29,7 +33,10 @@ impl MemoryLog {
 impl EventLog for MemoryLog {
     fn append(&mut self, events: &[Recorded]) -> Result<(), Error> {
         for recorded in events {
-            self.encoder.encode(recorded)?;
+            let dedup_key = self.encoder.encode(recorded)?.dedup_key;
+            if !dedup_key.starts_with(NAMED_BY_PLACE) && !self.keys.insert(dedup_key.into()) {
+                return Err(Error::Duplicate { dedup_key: dedup_key.to_owned() });
+            }
         }
         self.events.extend_from_slice(events);
         Ok(())
@@ -40,7 +47,7 @@ impl EventLog for MemoryLog {
     }
 
     fn contains(&mut self, dedup_key: &str) -> Result<bool, Error> {
-        Ok(self.events.iter().any(|recorded| self.encoder.dedup_key(recorded) == dedup_key))
+        Ok(self.keys.contains(dedup_key))
     }
 }
 

@@ -16,7 +16,7 @@ mod verify;
 pub use error::Error;
 pub use memory::{MemoryLog, NoLog};
 pub use reader::{Answer, Checkpoint, CurveRow, SessionRow, Stats, StoreReader};
-pub use row::{Column, Encoder, EventRow, Hash, Scope, hex, trade_key};
+pub use row::{Column, Encoder, EventRow, Hash, Scope, funding_key, hex, trade_key, transfer_key};
 pub use schema::VERSION;
 pub use sqlite::SqliteStore;
 pub use verify::Verdict;
@@ -25,13 +25,15 @@ use crate::event::Recorded;
 
 /// Where events go.
 pub trait EventLog {
-    /// Takes events, in the order of their numbers. They are durable after the next [`EventLog::commit`].
+    /// Takes events, in the order of their numbers. They are durable after the next [`EventLog::commit`]. A fact that is in the
+    /// log already is an error: whoever appends asks first with [`EventLog::contains`].
     fn append(&mut self, events: &[Recorded]) -> Result<(), Error>;
 
     /// Makes everything durable that was appended.
     fn commit(&mut self) -> Result<(), Error>;
 
-    /// Whether a fact with this dedup key is in the log.
+    /// Whether a fact with this dedup key is in the log: a trade, a payment, a transfer, an order or an operator's word. What only
+    /// this program could tell is told once, so nobody asks about it.
     fn contains(&mut self, dedup_key: &str) -> Result<bool, Error>;
 }
 

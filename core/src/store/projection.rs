@@ -10,7 +10,7 @@ use rusqlite::{Connection, ToSql, params};
 
 use super::row::{Column, Scope};
 use crate::command::{Actor, Command, Priority, Wish};
-use crate::event::{Event, Recorded};
+use crate::event::{Event, Recorded, Setting, SettingRequested};
 use crate::id::{Asset, ClientOrderId, CommandId};
 use crate::ledger;
 use crate::market::SymbolId;
@@ -32,6 +32,8 @@ impl ToSql for Column<'_> {
 #[derive(Debug, Default)]
 pub(super) struct Projector {
     commands: BTreeMap<CommandId, CommandRow>,
+    /// Commands that were sent and not answered.
+    unanswered: BTreeMap<CommandId, About>,
     orders: BTreeSet<ClientOrderId>,
     /// Open orders that stand in the table.
     shown: BTreeSet<ClientOrderId>,
@@ -42,8 +44,18 @@ pub(super) struct Projector {
     pub rows: u64,
 }
 
+/// What a command that waits for its answer is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum About {
+    Place(ClientOrderId),
+    Cancel(ClientOrderId),
+    Modify(ClientOrderId),
+    /// The name of the setting, and the symbol where it is not of the whole account.
+    Set(String, Option<String>),
+}
+
 /// What is known of a command within the transaction.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct CommandRow {
     /// `None` for one that an earlier transaction wrote.
     created: Option<NewCommand>,
@@ -55,14 +67,17 @@ struct CommandRow {
 
 #[derive(Debug)]
 struct NewCommand {
-    kind: &'static str,
+    kind: String,
     at: Timestamp,
     actor: Actor,
+    actor_id: Option<String>,
     symbol: Option<SymbolId>,
     key: String,
     client_order_id: Option<ClientOrderId>,
     priority: Priority,
     payload: Vec<u8>,
+    /// Whether a request left for the exchange.
+    is_sent: bool,
 }
 
 impl Projector {
@@ -73,12 +88,24 @@ impl Projector {
         let mut statement = connection.prepare("SELECT client_order_id FROM projection_order_open")?;
         let shown = statement.query_map([], |row| row.get::<_, String>(0))?;
         let shown = shown.map(|id| Ok(id?.parse().unwrap_or_default())).collect::<rusqlite::Result<_>>()?;
-        Ok(Projector { last_line, shown, ..Projector::default() })
+        let sql = "SELECT command_id, command_type, symbol, payload_json FROM command_store WHERE status = 'SENT'";
+        let mut statement = connection.prepare(sql)?;
+        let sent = statement.query_map([], |row| {
+            let about = About::read(&row.get::<_, String>(1)?, row.get(2)?, &row.get::<_, String>(3)?);
+            Ok(about.map(|about| (row.get::<_, i64>(0).map(|id| CommandId(id as u64)), about)))
+        })?;
+        let mut unanswered = BTreeMap::new();
+        for sent in sent {
+            if let Some((command, about)) = sent? {
+                unanswered.insert(command?, about);
+            }
+        }
+        Ok(Projector { last_line, shown, unanswered, ..Projector::default() })
     }
 
     /// Takes an event that was folded into `state` and writes what cannot change any more.
     pub fn take(&mut self, connection: &Connection, recorded: &Recorded, state: &State) -> rusqlite::Result<()> {
-        self.take_command(recorded);
+        self.take_command(recorded, state);
         if let Some(id) = recorded.event.client_order_id() {
             self.orders.insert(*id);
         }
@@ -147,39 +174,94 @@ impl Projector {
         Ok(())
     }
 
-    fn take_command(&mut self, recorded: &Recorded) {
-        let Some(command) = recorded.command else {
-            return;
-        };
-        if let Some(created) = NewCommand::of(recorded) {
-            let refused = match &recorded.event {
-                Event::CommandRefused(event) => Some(event.refusal.to_string()),
-                _ => None,
+    fn take_command(&mut self, recorded: &Recorded, state: &State) {
+        if let Some(command) = recorded.command
+            && let Some(created) = NewCommand::of(recorded, command)
+        {
+            let (status, error) = match &recorded.event {
+                Event::CommandRefused(event) => ("FAILED", Some(event.refusal.to_string())),
+                // The engine does at once what an operator says; the orders to which that leads are commands of their own.
+                Event::OperatorCommandReceived(_) => ("ACK", None),
+                _ => ("SENT", None),
             };
-            let status = if refused.is_some() { "FAILED" } else { "SENT" };
-            let finished_at = refused.is_some().then_some(recorded.at);
-            let row =
-                CommandRow { created: Some(created), status, exchange_order_id: None, error: refused, finished_at };
+            let finished_at = (status != "SENT").then_some(recorded.at);
+            if let Some(about) = About::of(recorded, state) {
+                self.unanswered.insert(command, about);
+            }
+            let row = CommandRow { created: Some(created), status, exchange_order_id: None, error, finished_at };
             self.commands.insert(command, row);
+        } else if !self.unanswered.is_empty() {
+            self.take_answer(recorded, state);
+        }
+    }
+
+    /// Ends the commands of which the event says how they ended.
+    fn take_answer(&mut self, recorded: &Recorded, state: &State) {
+        let own = recorded.command.unwrap_or_default();
+        match &recorded.event {
+            Event::OrderPlaced(event) => self.answered(own, recorded.at, Ok(Some(event.order_id))),
+            Event::OrderRejected(event) => self.answered(own, recorded.at, Err(event.error.to_string())),
+            Event::OrderProvenAbsent(_) => {
+                self.answered(own, recorded.at, Err("the order never reached the exchange".into()));
+            }
+            // An order of which there is news is at the exchange, whether its acknowledgement was heard or not.
+            Event::TradeExecuted(event) => self.answered(own, recorded.at, Ok(Some(event.order_id))),
+            Event::OrderTriggered(_) | Event::OrderCanceled(_) | Event::OrderExpired(_) => {
+                self.answered(own, recorded.at, Ok(None));
+            }
+            Event::OrderAmended(event) => {
+                self.answered(own, recorded.at, Ok(None));
+                if let Some(modify) = self.first(&About::Modify(event.client_order_id)) {
+                    self.answered(modify, recorded.at, Ok(None));
+                }
+            }
+            Event::CancelRejected(event) => self.answered(own, recorded.at, Err(event.error.to_string())),
+            Event::ModifyRejected(event) => self.answered(own, recorded.at, Err(event.error.to_string())),
+            Event::SettingRejected(event) => self.answered(own, recorded.at, Err(event.error.to_string())),
+            Event::LeverageSet(_) | Event::MarginTypeSet(_) | Event::HedgeModeSet(_) => {
+                let symbol = recorded.symbol.map(|symbol| state.symbol_name(symbol).to_owned());
+                let about = About::Set(setting_name(&recorded.event).to_owned(), symbol);
+                while let Some(set) = self.first(&about) {
+                    self.answered(set, recorded.at, Ok(None));
+                }
+            }
+            _ => {}
+        }
+        if let Some(id) = recorded.event.client_order_id()
+            && !state.orders.contains_key(id)
+        {
+            self.order_is_over(id, recorded);
+        }
+    }
+
+    /// What was still asked of an order that is over has its answer: the order was cancelled, or there was nothing to change.
+    fn order_is_over(&mut self, id: &ClientOrderId, recorded: &Recorded) {
+        let is_canceled = matches!(recorded.event, Event::OrderCanceled(_));
+        while let Some(cancel) = self.first(&About::Cancel(*id)) {
+            let end = if is_canceled { Ok(None) } else { Err("the order was over before".into()) };
+            self.answered(cancel, recorded.at, end);
+        }
+        while let Some(modify) = self.first(&About::Modify(*id)) {
+            self.answered(modify, recorded.at, Err("the order was over before".into()));
+        }
+    }
+
+    /// The oldest unanswered command about this.
+    fn first(&self, about: &About) -> Option<CommandId> {
+        self.unanswered.iter().find(|(_, waiting)| *waiting == about).map(|(command, _)| *command)
+    }
+
+    /// The end of a command: what the exchange calls its order, or why it failed. The first end counts.
+    fn answered(&mut self, command: CommandId, at: Timestamp, end: Result<Option<u64>, String>) {
+        if self.unanswered.remove(&command).is_none() {
             return;
         }
-        let (status, error, exchange_order_id) = match &recorded.event {
-            Event::OrderPlaced(event) => ("ACK", None, Some(event.order_id)),
-            Event::OrderRejected(event) => ("FAILED", Some(event.error.to_string()), None),
-            Event::OrderProvenAbsent(_) => ("FAILED", Some("the order never reached the exchange".to_owned()), None),
-            _ => return,
-        };
-        let row = self.commands.entry(command).or_insert(CommandRow {
-            created: None,
-            status,
-            exchange_order_id: None,
-            error: None,
-            finished_at: None,
-        });
-        row.status = status;
-        row.error = error;
-        row.exchange_order_id = exchange_order_id.or(row.exchange_order_id);
-        row.finished_at = Some(recorded.at);
+        let row = self.commands.entry(command).or_default();
+        row.finished_at = Some(at);
+        match end {
+            Ok(exchange_order_id) => (row.status, row.exchange_order_id) = ("ACK", exchange_order_id),
+            Err(error) => (row.status, row.error) = ("FAILED", Some(error)),
+        }
     }
 
     /// Writes everything that waits.
@@ -236,10 +318,14 @@ impl Projector {
     fn flush_positions(&mut self, connection: &Connection, state: &State) -> rusqlite::Result<()> {
         let mut statement =
             connection.prepare_cached("INSERT OR REPLACE INTO projection_position VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        // One-way mode shows one row a symbol; rows of hedge mode must not outlive their positions.
+        let mut remove =
+            connection.prepare_cached("DELETE FROM projection_position WHERE symbol = ?1 AND position_side = ?2")?;
         for symbol in std::mem::take(&mut self.symbols) {
             for side in PositionSide::ALL {
                 let position = state.position(symbol, side);
                 if side != PositionSide::Both && position.is_flat() && !state.hedge {
+                    remove.execute(params![state.symbol_name(symbol), side.name()])?;
                     continue;
                 }
                 statement.execute(params![
@@ -256,35 +342,93 @@ impl Projector {
     }
 }
 
+impl About {
+    /// What the command is about that an event records; `None` for one that is not sent to the exchange.
+    fn of(recorded: &Recorded, state: &State) -> Option<About> {
+        Some(match &recorded.event {
+            Event::OrderRequested(event) => About::Place(event.client_order_id),
+            Event::CancelRequested(event) => About::Cancel(event.client_order_id),
+            Event::ModifyRequested(event) => About::Modify(event.client_order_id),
+            Event::SettingRequested(_) => {
+                let symbol = recorded.symbol.map(|symbol| state.symbol_name(symbol).to_owned());
+                About::Set(setting_name(&recorded.event).to_owned(), symbol)
+            }
+            _ => return None,
+        })
+    }
+
+    /// The same from the columns of `command_store`.
+    fn read(kind: &str, symbol: Option<String>, payload: &str) -> Option<About> {
+        let payload: serde_json::Value = serde_json::from_str(payload).ok()?;
+        let order = || payload.get("client_order_id")?.as_str()?.parse().ok();
+        Some(match kind {
+            "PLACE" => About::Place(order()?),
+            "CANCEL" => About::Cancel(order()?),
+            "MODIFY" => About::Modify(order()?),
+            setting => About::Set(setting.to_owned(), symbol),
+        })
+    }
+}
+
+/// The type of the command that an event about a setting asks for or answers.
+fn setting_name(event: &Event) -> &'static str {
+    match event {
+        Event::LeverageSet(_) | Event::SettingRequested(SettingRequested { setting: Setting::Leverage { .. } }) => {
+            "SET_LEVERAGE"
+        }
+        Event::MarginTypeSet(_) | Event::SettingRequested(SettingRequested { setting: Setting::MarginType { .. } }) => {
+            "SET_MARGIN_TYPE"
+        }
+        _ => "SET_HEDGE_MODE",
+    }
+}
+
 impl NewCommand {
     /// The command that an event records, if it records one.
-    fn of(recorded: &Recorded) -> Option<NewCommand> {
-        let command = recorded.command.map_or(0, |command| command.0);
-        let (kind, actor, key, client_order_id, wish) = match &recorded.event {
+    fn of(recorded: &Recorded, command: CommandId) -> Option<NewCommand> {
+        let command = command.0;
+        let (mut actor_id, mut order, mut is_sent, mut priority) = (None, None, true, Priority::Normal);
+        let (kind, actor, key) = match &recorded.event {
             Event::OrderRequested(event) => {
                 let id = event.client_order_id;
-                ("PLACE", event.actor, id.to_string(), Some(id), Some(Wish::Place(event.spec)))
+                order = Some(id);
+                let wish = Wish::Place(event.spec);
+                priority = Command { actor: event.actor, client_order_id: order, wish }.priority();
+                ("PLACE", event.actor, id.to_string())
             }
             Event::CancelRequested(event) => {
-                let id = event.client_order_id;
-                let wish = Wish::Cancel { client_order_id: id };
-                ("CANCEL", event.actor, format!("cancel:{id}:{command}"), None, Some(wish))
+                priority = Priority::Cancel;
+                ("CANCEL", event.actor, format!("cancel:{}:{command}", event.client_order_id))
             }
             Event::ModifyRequested(event) => {
-                ("MODIFY", event.actor, format!("modify:{}:{command}", event.client_order_id), None, None)
+                ("MODIFY", event.actor, format!("modify:{}:{command}", event.client_order_id))
             }
-            Event::SettingRequested(_) => ("SET", Actor::Strategy, format!("set:{command}"), None, None),
+            Event::SettingRequested(_) => (setting_name(&recorded.event), Actor::Strategy, format!("set:{command}")),
             Event::CommandRefused(event) => {
-                let key = event.client_order_id.map_or_else(|| format!("refused:{command}"), |id| id.to_string());
-                ("REFUSED", event.actor, key, None, None)
+                (order, is_sent) = (event.client_order_id, false);
+                let key = order.map_or_else(|| format!("refused:{command}"), |id| id.to_string());
+                (event.wish.as_str(), event.actor, key)
+            }
+            Event::OperatorCommandReceived(event) => {
+                (actor_id, is_sent, priority) = (Some(event.who.clone()), false, event.order.priority());
+                (event.order.name(), Actor::User, format!("operator:{}", event.key))
             }
             _ => return None,
         };
-        let priority = wish.map_or(Priority::Normal, |wish| Command { actor, client_order_id, wish }.priority());
         let mut payload = Vec::new();
         recorded.event.write_payload(&mut payload).ok()?;
-        let (at, symbol) = (recorded.at, recorded.symbol);
-        Some(NewCommand { kind, at, actor, symbol, key, client_order_id, priority, payload })
+        Some(NewCommand {
+            kind: kind.to_owned(),
+            at: recorded.at,
+            actor,
+            actor_id,
+            symbol: recorded.symbol,
+            key,
+            client_order_id: order,
+            priority,
+            payload,
+            is_sent,
+        })
     }
 }
 
@@ -314,7 +458,7 @@ impl CommandRow {
             }
             return Ok(1);
         };
-        let sent_at = (created.kind != "REFUSED").then_some(created.at.nanos());
+        let sent_at = created.is_sent.then_some(created.at.nanos());
         connection
             .prepare_cached(
                 "INSERT INTO command_store VALUES
@@ -325,7 +469,7 @@ impl CommandRow {
                 created.kind,
                 created.at.nanos(),
                 created.actor.name(),
-                scope.session.as_str(),
+                created.actor_id.as_deref().unwrap_or(scope.session.as_str()),
                 scope.exchange,
                 scope.venue,
                 scope.account_id,

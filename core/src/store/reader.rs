@@ -84,6 +84,7 @@ impl StoreReader {
         if schema::check(&connection, path)? == 0 {
             return Err(Error::NotAStore { path: path.to_owned() });
         }
+        check_length(&connection, path)?;
         Ok(StoreReader { connection, path: path.to_owned() })
     }
 
@@ -151,7 +152,8 @@ impl StoreReader {
 
     /// The last kept state.
     pub fn checkpoint(&self) -> Result<Option<Checkpoint>, Error> {
-        last_checkpoint(&self.connection, &self.path)
+        let (last_seq, _) = last_row(&self.connection).map_err(|error| self.sqlite(&error))?;
+        last_checkpoint(&self.connection, &self.path, last_seq)
     }
 
     /// The state that all events add up to, without the help of checkpoints.
@@ -259,6 +261,17 @@ fn text_of(value: ValueRef<'_>) -> String {
     }
 }
 
+/// SQLite takes what is missing of the last page for zeros and says nothing.
+fn check_length(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let page = connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0));
+    let page = page.map_err(|error| Error::sqlite(path, &error))?;
+    let bytes = std::fs::metadata(path).map_err(|error| Error::io(path, &error))?.len();
+    if bytes.is_multiple_of(u64::try_from(page).unwrap_or(1).max(1)) {
+        return Ok(());
+    }
+    Err(Error::Damaged { path: path.to_owned(), detail: "the file ends in the middle of a page".into() })
+}
+
 fn open_immutable(path: &Path) -> Result<Connection, Error> {
     let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -350,12 +363,16 @@ pub(super) fn last_time(connection: &Connection) -> rusqlite::Result<i64> {
     Ok(connection.query_row(sql, [], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
-/// The newest checkpoint that can be trusted; a damaged one is passed over.
-pub(super) fn last_checkpoint(connection: &Connection, path: &Path) -> Result<Option<Checkpoint>, Error> {
+/// The newest checkpoint that can be trusted: a damaged one, or one of a tail that is not in the log, is passed over.
+pub(super) fn last_checkpoint(
+    connection: &Connection,
+    path: &Path,
+    last_seq: u64,
+) -> Result<Option<Checkpoint>, Error> {
     let sqlite = |error: rusqlite::Error| Error::sqlite(path, &error);
-    let sql = "SELECT seq, state_json, state_hash FROM checkpoint_store ORDER BY seq DESC";
+    let sql = "SELECT seq, state_json, state_hash FROM checkpoint_store WHERE seq <= ?1 ORDER BY seq DESC";
     let mut statement = connection.prepare(sql).map_err(sqlite)?;
-    let mut rows = statement.query([]).map_err(sqlite)?;
+    let mut rows = statement.query([last_seq as i64]).map_err(sqlite)?;
     while let Some(row) = rows.next().map_err(sqlite)? {
         let seq = row.get::<_, i64>(0).map_err(sqlite)? as u64;
         let json: String = row.get(1).map_err(sqlite)?;

@@ -14,6 +14,7 @@ use crate::exchange::TransferReason;
 use crate::id::{CommandId, SessionId};
 use crate::instrument::Instruments;
 use crate::market::SymbolId;
+use crate::order::PositionSide;
 use crate::units::Timestamp;
 
 /// SHA-256.
@@ -41,6 +42,21 @@ pub fn trade_key(symbol: &str, trade_id: u64) -> String {
     format!("binance:futures:{symbol}:trade:{trade_id:020}")
 }
 
+/// The dedup key of a funding payment: a position pays or receives once per settlement.
+pub fn funding_key(symbol: &str, position_side: PositionSide, settled_at: Timestamp) -> String {
+    format!("binance:futures:{symbol}:funding:{}:{:020}", position_side.name(), settled_at.millis())
+}
+
+/// The dedup key of a transfer: the exchange numbers the transfers of each kind.
+pub fn transfer_key(reason: TransferReason, id: u64) -> String {
+    let reason = match reason {
+        TransferReason::Deposit => "deposit",
+        TransferReason::Withdraw => "withdraw",
+        TransferReason::InsuranceClear => "insurance",
+    };
+    format!("binance:futures:{reason}:{id:020}")
+}
+
 /// A value of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Column<'a> {
@@ -58,6 +74,9 @@ impl<'a> Column<'a> {
         int.map_or(Column::Null, |int| Column::Int(int as i64))
     }
 }
+
+/// How the dedup key of an event begins that only this program could tell.
+pub(super) const NAMED_BY_PLACE: &str = "event:";
 
 /// The columns of `event_store` before `hash`.
 pub const COLUMNS: usize = 17;
@@ -195,12 +214,6 @@ impl Encoder {
         Ok(EventRow { hash, ..row })
     }
 
-    /// The dedup key that an event would have.
-    pub fn dedup_key(&mut self, recorded: &Recorded) -> &str {
-        self.write_keys(recorded);
-        &self.dedup
-    }
-
     /// Writes what the event is about, and what it is.
     fn write_keys(&mut self, recorded: &Recorded) {
         let (entity, dedup) = (&mut self.entity, &mut self.dedup);
@@ -219,28 +232,24 @@ impl Encoder {
             Event::FundingApplied(event) => {
                 let payment = &event.payment;
                 let _ = write!(entity, "{symbol}:{}", payment.position_side.name());
-                let _ = write!(
-                    dedup,
-                    "{prefix}funding:{}:{:020}",
-                    payment.position_side.name(),
-                    payment.settled_at.millis()
-                );
+                dedup.push_str(&funding_key(symbol, payment.position_side, payment.settled_at));
                 return;
             }
             Event::TransferBooked(event) => {
                 let _ = write!(entity, "{}", event.asset);
-                let reason = match event.reason {
-                    TransferReason::Deposit => "deposit",
-                    TransferReason::Withdraw => "withdraw",
-                    TransferReason::InsuranceClear => "insurance",
-                };
-                let _ = write!(dedup, "{}:{}:{reason}:{:020}", self.scope.exchange, self.scope.venue, event.id);
+                dedup.push_str(&transfer_key(event.reason, event.id));
                 return;
             }
             Event::OrderRequested(event) => {
                 entity.push_str(event.client_order_id.as_str());
                 dedup.push_str("order:");
                 dedup.push_str(event.client_order_id.as_str());
+                return;
+            }
+            Event::OperatorCommandReceived(event) => {
+                entity.push_str(&event.who);
+                dedup.push_str("operator:");
+                dedup.push_str(&event.key);
                 return;
             }
             event => match event.client_order_id() {
@@ -250,7 +259,7 @@ impl Encoder {
             },
         }
         // What no one else could tell us is named by its place.
-        dedup.push_str("event:");
+        dedup.push_str(NAMED_BY_PLACE);
         dedup.push_str(self.scope.session.as_str());
         dedup.push(':');
         push_padded(dedup, recorded.seq, 12);

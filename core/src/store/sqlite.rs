@@ -34,6 +34,8 @@ pub struct SqliteStore {
     rows: u64,
     /// Removes the files again if they were never finished.
     is_new: bool,
+    /// A write failed, so file and memory may differ: only who opens the file again knows what is in it.
+    has_failed: bool,
 }
 
 impl SqliteStore {
@@ -47,7 +49,7 @@ impl SqliteStore {
             }
             Err(error) => return Err(Error::io(path, &error)),
         }
-        let made = SqliteStore::open_locked(path, scope, instruments);
+        let made = HeadFile::create(path).and_then(|head| SqliteStore::open_locked(path, head, scope, instruments));
         match made {
             Ok(store) => Ok(SqliteStore { is_new: true, ..store }),
             Err(error) => {
@@ -59,15 +61,13 @@ impl SqliteStore {
 
     /// Opens a store to go on with it: checks the head mark, folds checkpoint and tail.
     pub fn open(path: &Path, scope: Scope, instruments: &Instruments) -> Result<SqliteStore, Error> {
-        if !path.exists() {
-            return Err(Error::Missing { path: path.to_owned() });
-        }
-        SqliteStore::open_locked(path, scope, instruments)
+        // What is no store, or a newer one, is left as it is: nothing is made beside it.
+        drop(StoreReader::open(path)?);
+        SqliteStore::open_locked(path, HeadFile::open(path)?, scope, instruments)
     }
 
-    fn open_locked(path: &Path, scope: Scope, instruments: &Instruments) -> Result<SqliteStore, Error> {
+    fn open_locked(path: &Path, head: HeadFile, scope: Scope, instruments: &Instruments) -> Result<SqliteStore, Error> {
         let sqlite = |error| Error::sqlite(path, &error);
-        let head = HeadFile::lock(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
         connection.set_prepared_statement_cache_capacity(64);
@@ -80,11 +80,12 @@ impl SqliteStore {
         schema::migrate(&mut connection, path)?;
         let projector = Projector::load(&connection).map_err(sqlite)?;
         let (last_seq, last_hash) = reader::last_row(&connection).map_err(sqlite)?;
-        check_mark(path, last_seq)?;
-        let checkpoint = reader::last_checkpoint(&connection, path)?;
+        check_mark(&connection, path, last_seq)?;
+        let checkpoint = reader::last_checkpoint(&connection, path, last_seq)?;
         let mut state = checkpoint.map_or_else(|| State::new(instruments), |checkpoint| checkpoint.state);
         let last_checkpoint = state.seq;
         let reader = StoreReader::over(connection, path);
+        check_symbols(&reader, instruments)?;
         for recorded in reader.events_after(state.seq)? {
             let recorded = recorded?;
             fold(&mut state, &recorded)?;
@@ -101,6 +102,7 @@ impl SqliteStore {
             last_checkpoint,
             rows: 0,
             is_new: false,
+            has_failed: false,
         })
     }
 
@@ -130,6 +132,10 @@ impl SqliteStore {
 
     /// Keeps the folded state, so that the next recovery begins here.
     pub fn checkpoint(&mut self) -> Result<(), Error> {
+        self.trusted(SqliteStore::write_checkpoint)
+    }
+
+    fn write_checkpoint(&mut self) -> Result<(), Error> {
         self.begin()?;
         let json = self.state.to_json();
         let at = reader::last_time(&self.connection).map_err(|error| Error::sqlite(&self.path, &error))?;
@@ -146,6 +152,10 @@ impl SqliteStore {
 
     /// Keeps what a finished run came to.
     pub fn write_report(&mut self, curve: &[EquityPoint], report_json: &str) -> Result<(), Error> {
+        self.trusted(|store| store.write_report_rows(curve, report_json))
+    }
+
+    fn write_report_rows(&mut self, curve: &[EquityPoint], report_json: &str) -> Result<(), Error> {
         self.begin()?;
         let write = || -> rusqlite::Result<()> {
             let mut statement = self
@@ -182,6 +192,16 @@ impl SqliteStore {
         Ok(())
     }
 
+    /// Writes, unless an earlier write failed. A failed one is taken back when the connection closes.
+    fn trusted(&mut self, write: impl FnOnce(&mut SqliteStore) -> Result<(), Error>) -> Result<(), Error> {
+        if self.has_failed {
+            return Err(Error::Distrusted { path: self.path.clone() });
+        }
+        let written = write(self);
+        self.has_failed = written.is_err();
+        written
+    }
+
     fn begin(&mut self) -> Result<(), Error> {
         if !self.in_transaction {
             // Immediate: one that upgrades later gets BUSY at once, whatever the timeout.
@@ -189,6 +209,21 @@ impl SqliteStore {
             self.in_transaction = true;
         }
         Ok(())
+    }
+
+    /// Ends the transaction, if there is one, and marks how far the log is durable.
+    fn end(&mut self) -> Result<(), Error> {
+        if !self.in_transaction {
+            return Ok(());
+        }
+        if self.state.seq - self.last_checkpoint >= CHECKPOINT_EVERY {
+            self.write_checkpoint()?;
+        }
+        let sqlite = |error| Error::sqlite(&self.path, &error);
+        self.projector.flush(&self.connection, &self.state, self.encoder.scope()).map_err(sqlite)?;
+        self.connection.execute_batch("COMMIT").map_err(sqlite)?;
+        self.in_transaction = false;
+        self.head.write(self.state.seq, &self.encoder.last_hash())
     }
 
     fn append_one(&mut self, recorded: &Recorded) -> Result<(), Error> {
@@ -240,22 +275,14 @@ impl SqliteStore {
 
 impl EventLog for SqliteStore {
     fn append(&mut self, events: &[Recorded]) -> Result<(), Error> {
-        self.begin()?;
-        events.iter().try_for_each(|recorded| self.append_one(recorded))
+        self.trusted(|store| {
+            store.begin()?;
+            events.iter().try_for_each(|recorded| store.append_one(recorded))
+        })
     }
 
     fn commit(&mut self) -> Result<(), Error> {
-        if !self.in_transaction {
-            return Ok(());
-        }
-        if self.state.seq - self.last_checkpoint >= CHECKPOINT_EVERY {
-            self.checkpoint()?;
-        }
-        let sqlite = |error| Error::sqlite(&self.path, &error);
-        self.projector.flush(&self.connection, &self.state, self.encoder.scope()).map_err(sqlite)?;
-        self.connection.execute_batch("COMMIT").map_err(sqlite)?;
-        self.in_transaction = false;
-        self.head.write(self.state.seq, &self.encoder.last_hash())
+        self.trusted(SqliteStore::end)
     }
 
     fn contains(&mut self, dedup_key: &str) -> Result<bool, Error> {
@@ -272,15 +299,42 @@ fn fold(state: &mut State, recorded: &Recorded) -> Result<(), Error> {
     state.apply(recorded).map_err(|error| Error::Contradiction { seq, problem: error.to_string() })
 }
 
-/// A log that is shorter than its head mark has lost committed rows.
-fn check_mark(path: &Path, last_seq: u64) -> Result<(), Error> {
+/// The head mark must name a row of the log: a log that is shorter has lost committed rows.
+fn check_mark(connection: &Connection, path: &Path, last_seq: u64) -> Result<(), Error> {
+    let damaged = |detail: String| Err(Error::Damaged { path: path.to_owned(), detail });
     match head::read(path) {
+        None if last_seq > 0 => damaged(format!("its head mark {} says nothing", head::path_of(path).display())),
+        None => Ok(()),
         Some((marked, _)) if marked > last_seq => {
-            let detail = format!("event {marked} was durable, but the log ends at {last_seq}: its tail is lost");
-            Err(Error::Damaged { path: path.to_owned(), detail })
+            damaged(format!("event {marked} was durable, but the log ends at {last_seq}: its tail is lost"))
         }
-        _ => Ok(()),
+        Some((0, _)) => Ok(()),
+        Some((marked, hash)) => {
+            let sql = "SELECT 1 FROM event_store WHERE seq = ?1 AND hash = ?2";
+            let mut statement = connection.prepare(sql).map_err(|error| Error::sqlite(path, &error))?;
+            let is_there = statement.exists(params![marked as i64, hash.as_slice()]);
+            if is_there.map_err(|error| Error::sqlite(path, &error))? {
+                return Ok(());
+            }
+            damaged(format!("event {marked} is not the one that the head mark names: the file was replaced"))
+        }
     }
+}
+
+/// A symbol is kept by its place among the instruments, so the sessions of one store have the same.
+fn check_symbols(reader: &StoreReader, instruments: &Instruments) -> Result<(), Error> {
+    let names = |instruments: &Instruments| {
+        let names: Vec<String> = instruments.iter().map(|(_, instrument)| instrument.symbol.to_string()).collect();
+        names.join(" ")
+    };
+    let given = names(instruments);
+    for session in reader.sessions()? {
+        let found = names(&session.instruments);
+        if found != given {
+            return Err(Error::OtherSymbols { path: reader.path().to_owned(), found, given });
+        }
+    }
+    Ok(())
 }
 
 fn remove(path: &Path) {

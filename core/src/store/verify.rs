@@ -1,4 +1,7 @@
-//! Verify proves a store: the file, the numbering, the hash chain, the head mark, the fold, the checkpoints and the journal.
+//! Verify proves a store: the file, the numbering, the hash chain, the head mark, the fold, the checkpoints, the journal and the
+//! projections.
+
+use std::collections::BTreeSet;
 
 use rusqlite::types::ValueRef;
 
@@ -6,6 +9,9 @@ use super::Error;
 use super::head;
 use super::reader::StoreReader;
 use super::row::{COLUMNS, Column, Hash, chain, hex};
+use crate::ledger::Account;
+use crate::market::SymbolId;
+use crate::order::PositionSide;
 use crate::state::State;
 
 /// What was found.
@@ -33,13 +39,23 @@ impl Verdict {
 impl StoreReader {
     /// Checks everything that can be checked from the file alone.
     pub fn verify(&self) -> Result<Verdict, Error> {
+        // Everything is read as of one instant, because another process may be writing; the mark first, because it never runs
+        // ahead of the log.
+        let mark = head::read(self.path());
+        self.connection().execute_batch("BEGIN").map_err(|error| self.sqlite(&error))?;
+        let verdict = self.check_all(mark);
+        self.connection().execute_batch("ROLLBACK").map_err(|error| self.sqlite(&error))?;
+        verdict
+    }
+
+    fn check_all(&self, mark: Option<(u64, Hash)>) -> Result<Verdict, Error> {
         let mut findings = Vec::new();
         self.check_file(&mut findings);
         let (good_until, last_hash) = self.check_chain(&mut findings)?;
-        let mark = head::read(self.path());
         self.check_mark(mark, good_until, &mut findings)?;
         let (state, checkpoints) = self.check_fold(&mut findings)?;
         self.check_journal(&state, &mut findings)?;
+        self.check_projections(&state, &mut findings)?;
         Ok(Verdict {
             events: self.count("SELECT COUNT(*) FROM event_store")?,
             log_hash: hex(&last_hash),
@@ -178,10 +194,25 @@ impl StoreReader {
             rows.collect::<rusqlite::Result<Vec<_>>>()
         };
         for (name, asset, sum) in read().map_err(|error| self.sqlite(&error))? {
-            let account = crate::ledger::Account::ALL.into_iter().find(|account| account.name() == name);
+            let account = Account::ALL.into_iter().find(|account| account.name() == name);
             let booked = account.zip(asset.parse().ok()).map(|(account, asset)| state.ledger.balance(asset, account));
             if booked.map(|balance| balance.steps()) != Some(sum) {
                 findings.push(format!("the journal of {name} in {asset} does not add up to the ledger's balance"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The projections show the folded state.
+    fn check_projections(&self, state: &State, findings: &mut Vec<String>) -> Result<(), Error> {
+        let shown = |sql: &str| -> rusqlite::Result<BTreeSet<String>> {
+            let mut statement = self.connection().prepare(sql)?;
+            let lines = statement.query_map([], |row| row.get(0))?;
+            lines.collect()
+        };
+        for (table, sql, expected) in expected_projections(state) {
+            if shown(sql).map_err(|error| self.sqlite(&error))? != expected {
+                findings.push(format!("{table} does not show what the log adds up to"));
             }
         }
         Ok(())
@@ -191,4 +222,55 @@ impl StoreReader {
         let count = self.connection().query_row(sql, [], |row| row.get::<_, i64>(0));
         count.map(|count| count as u64).map_err(|error| self.sqlite(&error))
     }
+}
+
+/// Each projection with the query that shows it as lines, and the lines that a state asks for. Zeros may be shown or left out.
+fn expected_projections(state: &State) -> [(&'static str, &'static str, BTreeSet<String>); 4] {
+    let mut positions = BTreeSet::new();
+    for symbol in (0..state.symbols.len()).map(|index| SymbolId(index as u16)) {
+        for side in PositionSide::ALL {
+            let (position, margin) = (state.position(symbol, side), state.margin(symbol, side).steps());
+            if !position.is_flat() || margin != 0 {
+                let (name, qty, entry) = (state.symbol_name(symbol), position.qty().steps(), position.entry_price());
+                positions.insert(format!("{name}|{}|{qty}|{}|{margin}", side.name(), entry.steps()));
+            }
+        }
+    }
+    let mut balances = BTreeSet::new();
+    for asset in state.ledger.assets() {
+        for account in Account::ALL {
+            let balance = state.ledger.balance(asset, account).steps();
+            if balance != 0 {
+                balances.insert(format!("{asset}|{}|{balance}", account.name()));
+            }
+        }
+    }
+    let orders = state.orders.values().map(|order| {
+        let (symbol, side, status) = (state.symbol_name(order.symbol), order.spec.side.name(), order.status.name());
+        let (qty, filled) = (order.qty.steps(), order.filled.steps());
+        format!("{}|{symbol}|{side}|{status}|{qty}|{filled}", order.client_order_id)
+    });
+    [
+        (
+            "projection_position",
+            "SELECT concat_ws('|', symbol, position_side, qty_e8, entry_price_e8, isolated_margin_e8) FROM projection_position
+             WHERE qty_e8 <> 0 OR isolated_margin_e8 <> 0",
+            positions,
+        ),
+        (
+            "projection_balance",
+            "SELECT concat_ws('|', asset, account, balance_e8) FROM projection_balance WHERE balance_e8 <> 0",
+            balances,
+        ),
+        (
+            "projection_order_open",
+            "SELECT concat_ws('|', client_order_id, symbol, side, status, qty_e8, filled_e8) FROM projection_order_open",
+            orders.collect(),
+        ),
+        (
+            "projection_trade",
+            "SELECT CAST(COUNT(*) AS TEXT) FROM projection_trade",
+            BTreeSet::from([state.trades.to_string()]),
+        ),
+    ]
 }
