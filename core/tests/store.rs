@@ -387,7 +387,8 @@ session_report: session_id report_json";
         let events = day();
         let shelf = Shelf::holding(&events);
         let commands = rows(&shelf.sql(), "SELECT COUNT(*) FROM command_store").remove(0);
-        let expected = format!("event_store|{}\ncommand_store|{commands}\nok\n0|0|0\n", events.len());
+        // A store that was closed in order has no log beside it that a checkpoint could fold in, which SQLite calls -1.
+        let expected = format!("event_store|{}\ncommand_store|{commands}\nok\n0|-1|-1\n", events.len());
         let mut answers = String::new();
         for statement in DESIGN.split_inclusive(';') {
             let statement = statement.trim_start_matches(|c: char| c != 'S' && c != 'P');

@@ -11,7 +11,8 @@ use crate::runs::{self, store_error};
 
 #[derive(Subcommand)]
 pub enum Verb {
-    /// Check the file, the hash chain, the head mark, the fold, the checkpoints and the journal (exit 1 when something is wrong)
+    /// Check the file, the hash chain, the head mark, the fold, the checkpoints, the projections and the journal (exit 1 when
+    /// something is wrong)
     Verify(Which),
     /// Count rows and events
     Stats(Which),
@@ -68,8 +69,12 @@ fn verify(reader: &StoreReader) -> Result<Exit, Error> {
     let mut text = format!("{}\n", reader.path().display());
     if verdict.is_good() {
         text += &format!(
-            "good: {} events, hash chain and head mark whole, {} checkpoints agree, the journal adds up\n",
-            verdict.events, verdict.checkpoints
+            "good: {} events; hash chain and head mark are whole; {} agrees; projections and journal add up\n",
+            verdict.events,
+            match verdict.checkpoints {
+                1 => "1 checkpoint".to_owned(),
+                count => format!("each of {count} checkpoints"),
+            }
         );
     } else {
         text += &format!("DAMAGED: {} events, in order up to event {}\n", verdict.events, verdict.good_until);

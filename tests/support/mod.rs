@@ -116,8 +116,7 @@ impl Desk {
         serde_json::from_str(&self.ok(&args)).unwrap()
     }
 
-    /// The files in the folder and below it, by name. Empty folders are no trace of anything, and the index of a write-ahead
-    /// log, which SQLite makes when a store is read, is not ours.
+    /// The files in the folder and below it, by name. Empty folders are no trace of anything.
     pub fn files(&self) -> Vec<String> {
         let mut names = Vec::new();
         let mut folders = vec![self.folder.path().to_owned()];
@@ -128,9 +127,7 @@ impl Desk {
                     folders.push(path);
                     continue;
                 }
-                let name = path.strip_prefix(self.folder.path()).unwrap().display().to_string();
-                let is_index = name.ends_with("-shm") || name.ends_with("-wal") && path.metadata().unwrap().len() == 0;
-                names.extend((!is_index).then_some(name));
+                names.push(path.strip_prefix(self.folder.path()).unwrap().display().to_string());
             }
         }
         names.sort();

@@ -181,15 +181,20 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Ends in order: checkpoint, commit, and the write-ahead log folded into the file.
+    /// Ends in order: checkpoint, commit, and the write-ahead log folded into the file, so that who reads it later needs no file
+    /// beside it. While somebody reads it now, it keeps its log.
     pub fn close(mut self) -> Result<(), Error> {
         self.checkpoint()?;
         self.commit()?;
-        self.connection
-            .execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);")
-            .map_err(|error| Error::sqlite(&self.path, &error))?;
-        self.is_new = false;
-        Ok(())
+        let folded = self.connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
+        let folded = folded.and_then(|()| self.connection.pragma_update(None, "journal_mode", "DELETE"));
+        match folded.map_err(|error| Error::sqlite(&self.path, &error)) {
+            Ok(()) | Err(Error::InUse { .. }) => {
+                self.is_new = false;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes, unless an earlier write failed. A failed one is taken back when the connection closes.

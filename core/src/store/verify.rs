@@ -136,7 +136,7 @@ impl StoreReader {
 
     /// Folds the log again and compares it with every checkpoint on the way.
     fn check_fold(&self, findings: &mut Vec<String>) -> Result<(State, u64), Error> {
-        let mut checkpoints = self.checkpoint_hashes()?.into_iter().peekable();
+        let mut checkpoints = self.checkpoints()?.into_iter().peekable();
         let count = checkpoints.len() as u64;
         let sessions = self.sessions()?;
         let instruments = sessions.last().map(|session| session.instruments.clone()).unwrap_or_default();
@@ -153,8 +153,8 @@ impl StoreReader {
                 findings.push(format!("the log does not add up: {error}"));
                 break;
             }
-            if let Some((_, hash)) = checkpoints.next_if(|(seq, _)| *seq == state.seq)
-                && state.hash().as_slice() != hash.as_slice()
+            if let Some((_, json, hash)) = checkpoints.next_if(|(seq, ..)| *seq == state.seq)
+                && (state.to_json() != json || state.hash().as_slice() != hash.as_slice())
             {
                 findings.push(format!("the checkpoint at event {} is not what the log adds up to", state.seq));
             }
@@ -168,11 +168,12 @@ impl StoreReader {
         Ok((state, count))
     }
 
-    fn checkpoint_hashes(&self) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+    /// The number of the event, the state as JSON and its hash.
+    fn checkpoints(&self) -> Result<Vec<(u64, String, Vec<u8>)>, Error> {
         let read = || {
-            let sql = "SELECT seq, state_hash FROM checkpoint_store ORDER BY seq";
+            let sql = "SELECT seq, state_json, state_hash FROM checkpoint_store ORDER BY seq";
             let mut statement = self.connection().prepare(sql)?;
-            let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))?;
+            let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?, row.get(2)?)))?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         };
         read().map_err(|error| self.sqlite(&error))
