@@ -11,9 +11,9 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use alphaengine::core::engine::{Config, Engine};
-use alphaengine::core::event::Mode;
 use alphaengine::core::instrument::{Catalog, Instruments};
 use alphaengine::core::market::{Bar, MarketData, Timeframe};
+use alphaengine::core::mode::Mode;
 use alphaengine::core::params::Params;
 use alphaengine::core::prelude::*;
 use alphaengine::core::risk::Limits;

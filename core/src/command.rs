@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::EngineMode;
 use crate::id::ClientOrderId;
 use crate::market::SymbolId;
+use crate::mode::EngineMode;
 use crate::order::OrderSpec;
 use crate::units::{Money, Price, Qty};
 

@@ -18,15 +18,14 @@ mod market;
 
 use crate::account::Account;
 use crate::context::{Context, Outbox};
-use crate::event::{
-    DayClosed, EngineMode, EngineModeChanged, Event, Mode, Recorded, SessionStarted, SessionStopped, Source, TimerFired,
-};
+use crate::event::{DayClosed, EngineModeChanged, Event, Recorded, SessionStarted, SessionStopped, Source, TimerFired};
 use crate::exchange::{Input, Outgoing};
 use crate::executor::Executor;
 use crate::id::{Asset, CommandId, SessionId};
 use crate::instrument::Instruments;
 use crate::market::{Bar, SymbolId, Timeframe};
 use crate::market_view::MarketView;
+use crate::mode::{EngineMode, Mode};
 use crate::performance::Performance;
 use crate::risk::Limits;
 use crate::state::{self, State};

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::command::{Actor, Refusal};
-use crate::exchange::{ExchangeError, ExpiryReason, Fill, FundingPayment, TransferReason};
+use crate::exchange::{ExchangeError, ExpiryReason, Fill, FundingPayment, Setting, TransferReason};
 use crate::id::{Asset, ClientOrderId, CommandId};
 use crate::market::SymbolId;
+use crate::mode::{EngineMode, Mode};
 use crate::order::{OrderSpec, PositionSide, Side};
 use crate::units::{Money, Price, Qty, Timestamp};
 
@@ -55,41 +56,6 @@ impl Source {
         let all = [Source::Websocket, Source::Rest, Source::Bot, Source::Web, Source::Sim];
         all.into_iter().find(|source| source.name() == name)
     }
-}
-
-/// In which world a session runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Mode {
-    Production,
-    Testnet,
-    Backtest,
-    Chaos,
-}
-
-impl Mode {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Mode::Production => "PRODUCTION",
-            Mode::Testnet => "TESTNET",
-            Mode::Backtest => "BACKTEST",
-            Mode::Chaos => "CHAOS",
-        }
-    }
-}
-
-/// What the engine lets through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum EngineMode {
-    /// Recovering and reconciling: nothing leaves but queries.
-    #[default]
-    Booting,
-    Running,
-    /// By the operator: only cancels and closes.
-    Paused,
-    /// By the engine itself: only cancels and closes.
-    Safe,
 }
 
 /// Defines the events, their names in the column `event_type` and their JSON form in one place.
@@ -215,15 +181,6 @@ events! {
     /// A UTC day ended with this equity, marked to market.
     DayClosed { day: Timestamp, equity: Money, wallet: Money }
     OperatorCommandReceived { key: String, who: String, order: crate::command::OperatorOrder }
-}
-
-/// A setting of the account at the exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Setting {
-    Leverage { leverage: u32 },
-    MarginType { isolated: bool },
-    HedgeMode { hedge: bool },
 }
 
 impl Event {

@@ -6,7 +6,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::command::OperatorCommand;
-use crate::event::Setting;
 use crate::id::{Asset, ClientOrderId, RequestId};
 use crate::market::{MarketUpdate, SymbolId};
 use crate::order::{OrderSpec, PositionSide, Side};
@@ -64,6 +63,15 @@ pub enum Request {
     SetHedgeMode {
         hedge: bool,
     },
+}
+
+/// A setting of the account at the exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Setting {
+    Leverage { leverage: u32 },
+    MarginType { isolated: bool },
+    HedgeMode { hedge: bool },
 }
 
 /// A request on its way out, with the number that its answer will carry.

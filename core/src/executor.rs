@@ -4,7 +4,7 @@
 //! says "not there", to a question asked when the request could no longer arrive, proves that an order does not exist
 //! (`binance-usdm.md` section 7.3). Nothing is ever sent a second time.
 
-use crate::event::Setting;
+use crate::exchange::Setting;
 use crate::id::{ClientOrderId, CommandId, RequestId};
 use crate::market::SymbolId;
 use crate::units::{NANOS_PER_MILLI, Nanos, Timestamp};

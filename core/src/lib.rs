@@ -9,6 +9,7 @@ pub mod units;
 pub mod id;
 pub mod instrument;
 pub mod market;
+pub mod mode;
 
 pub mod attached;
 pub mod bars;

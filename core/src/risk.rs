@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
 use crate::command::{Refusal, Wish};
-use crate::event::EngineMode;
+use crate::mode::EngineMode;
 use crate::order::OrderSpec;
 use crate::state::State;
 use crate::units::{Money, Price, Qty, Rounding};

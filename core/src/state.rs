@@ -10,11 +10,13 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::command::OperatorOrder;
-use crate::event::{EngineMode, Event, Recorded, Setting, TradeExecuted};
+use crate::event::{Event, Recorded, TradeExecuted};
+use crate::exchange::Setting;
 use crate::id::{Asset, ClientOrderId, CommandId, SessionId, order_sequence};
 use crate::instrument::Instruments;
 use crate::ledger::{self, Ledger};
 use crate::market::SymbolId;
+use crate::mode::EngineMode;
 use crate::order::{IllegalChange, Order, OrderChange, OrderStatus, OrderType, PositionSide};
 use crate::position::Position;
 use crate::units::{Money, Timestamp};

@@ -9,11 +9,12 @@ use std::collections::BTreeSet;
 
 use alphaengine_core::command::OperatorOrder;
 use alphaengine_core::engine::{Config, Engine, Error};
-use alphaengine_core::event::{EngineMode, Event, Recorded, Setting};
+use alphaengine_core::event::{Event, Recorded};
 use alphaengine_core::exchange::{
-    ExchangeError, ExchangeUpdate, Execution, ExpiryReason, Input, Outcome, Request, TransferReason,
+    ExchangeError, ExchangeUpdate, Execution, ExpiryReason, Input, Outcome, Request, Setting, TransferReason,
 };
 use alphaengine_core::ledger::Account;
+use alphaengine_core::mode::EngineMode;
 use alphaengine_core::prelude::*;
 use alphaengine_core::risk::Limits;
 use alphaengine_core::store::{self, Encoder, EventLog, MemoryLog};

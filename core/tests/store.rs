@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 
 use alphaengine_core::command::OperatorOrder;
 use alphaengine_core::engine::Engine;
-use alphaengine_core::event::{Recorded, Setting, TransferBooked};
-use alphaengine_core::exchange::{ExchangeError, ExchangeUpdate, Execution, ExpiryReason, Outcome, TransferReason};
+use alphaengine_core::event::{Recorded, TransferBooked};
+use alphaengine_core::exchange::{
+    ExchangeError, ExchangeUpdate, Execution, ExpiryReason, Outcome, Setting, TransferReason,
+};
 use alphaengine_core::ledger::Account;
 use alphaengine_core::prelude::*;
 use alphaengine_core::state::State;

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use alphaengine_core::engine;
-use alphaengine_core::event::Mode;
 use alphaengine_core::id::SessionId;
 use alphaengine_core::instrument::{Catalog, Instruments, Symbol};
 use alphaengine_core::market::Timeframe;
+use alphaengine_core::mode::Mode;
 use alphaengine_core::params::Params;
 use alphaengine_core::units::NANOS_PER_SECOND;
 use alphaengine_datasets::Tape;

@@ -112,7 +112,7 @@ fn conclude(
 impl Job {
     /// Opens where the events go, and says which file that is.
     fn open_log(&self) -> Result<(RunLog, Option<PathBuf>), Error> {
-        let scope = Scope::binance_futures(alphaengine_core::event::Mode::Backtest, self.session, "sim");
+        let scope = Scope::binance_futures(alphaengine_core::mode::Mode::Backtest, self.session, "sim");
         let create = |path: &Path| SqliteStore::create(path, scope.clone(), &self.instruments);
         let (store, path) = match &self.options.store {
             StoreChoice::None => return Ok((RunLog::None(NoLog), None)),

@@ -4,13 +4,14 @@ use super::{Engine, Error, MOST_COMMANDS_AT_ONCE};
 use crate::command::{Actor, Command, OperatorCommand, OperatorOrder, Refusal, Wish};
 use crate::context::{cancels, closes};
 use crate::event::{
-    CancelRequested, CommandRefused, EngineMode, ModifyRequested, OperatorCommandReceived, OrderRequested, Setting,
-    SettingRequested, Source, StrategyStateSaved, TimerSet,
+    CancelRequested, CommandRefused, ModifyRequested, OperatorCommandReceived, OrderRequested, SettingRequested,
+    Source, StrategyStateSaved, TimerSet,
 };
-use crate::exchange::{Outgoing, Request};
+use crate::exchange::{Outgoing, Request, Setting};
 use crate::executor::Sent;
 use crate::id::{ClientOrderId, CommandId, client_order_id};
 use crate::market::SymbolId;
+use crate::mode::EngineMode;
 use crate::order::Order;
 use crate::risk;
 use crate::store::EventLog;

@@ -3,10 +3,10 @@
 use super::{Engine, Error};
 use crate::event::{
     CancelRejected, FundingApplied, LiquidationStarted, MarginMoved, ModifyRejected, OrderAmended, OrderCanceled,
-    OrderExpired, OrderOutcomeUnknown, OrderPlaced, OrderProvenAbsent, OrderRejected, OrderTriggered, Setting,
-    SettingRejected, TradeExecuted, TransferBooked,
+    OrderExpired, OrderOutcomeUnknown, OrderPlaced, OrderProvenAbsent, OrderRejected, OrderTriggered, SettingRejected,
+    TradeExecuted, TransferBooked,
 };
-use crate::exchange::{ExchangeError, ExchangeUpdate, Execution, FundingPayment, OrderUpdate, Outcome};
+use crate::exchange::{ExchangeError, ExchangeUpdate, Execution, FundingPayment, OrderUpdate, Outcome, Setting};
 use crate::executor::Sent;
 use crate::id::{ClientOrderId, CommandId, RequestId};
 use crate::market::SymbolId;

@@ -10,7 +10,8 @@ use rusqlite::{Connection, ToSql, params};
 
 use super::row::{Column, Scope};
 use crate::command::{Actor, Command, Priority, Wish};
-use crate::event::{Event, Recorded, Setting, SettingRequested};
+use crate::event::{Event, Recorded, SettingRequested};
+use crate::exchange::Setting;
 use crate::id::{Asset, ClientOrderId, CommandId};
 use crate::ledger;
 use crate::market::SymbolId;

@@ -9,11 +9,12 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 
 use super::Error;
-use crate::event::{Event, Mode, Recorded, Source};
+use crate::event::{Event, Recorded, Source};
 use crate::exchange::TransferReason;
 use crate::id::{CommandId, SessionId};
 use crate::instrument::Instruments;
 use crate::market::SymbolId;
+use crate::mode::Mode;
 use crate::order::PositionSide;
 use crate::units::Timestamp;
 

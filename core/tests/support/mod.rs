@@ -11,13 +11,14 @@ use std::rc::Rc;
 
 use alphaengine_core::command::{OperatorCommand, OperatorOrder};
 use alphaengine_core::engine::{Config, Engine, Error};
-use alphaengine_core::event::{Mode, Recorded};
+use alphaengine_core::event::Recorded;
 use alphaengine_core::exchange::{
     ExchangeUpdate, Execution, Fill, FundingPayment, Input, OrderUpdate, Outcome, Outgoing, Request, TransferReason,
 };
 use alphaengine_core::id::{RequestId, SessionId};
 use alphaengine_core::instrument::Catalog;
 use alphaengine_core::market::{MarketData, MarketUpdate};
+use alphaengine_core::mode::Mode;
 use alphaengine_core::prelude::*;
 use alphaengine_core::state::State;
 use alphaengine_core::store::{Encoder, EventLog, MemoryLog, Scope};

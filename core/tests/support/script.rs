@@ -6,10 +6,9 @@
 
 use alphaengine_core::command::OperatorOrder;
 use alphaengine_core::engine::Config;
-use alphaengine_core::event::Setting;
 use alphaengine_core::exchange::{
     ExchangeError, ExchangeUpdate, Execution, ExpiryReason, Fill, FundingPayment, OrderUpdate, Outcome, Request,
-    TransferReason,
+    Setting, TransferReason,
 };
 use alphaengine_core::prelude::*;
 use alphaengine_core::risk::Limits;
