@@ -1,6 +1,7 @@
 //! Filters: what the exchange refuses before matching, each with its own code (`binance-usdm.md` sections 3.2 and 6).
 
 use alphaengine_core::exchange::ExchangeError;
+use alphaengine_core::id::ClientOrderId;
 use alphaengine_core::instrument::{Instrument, LotFilter};
 use alphaengine_core::order::{OrderSpec, OrderType, Side};
 use alphaengine_core::units::{Price, Qty, Rate, Rounding};
@@ -12,15 +13,18 @@ pub(crate) fn refuse(code: i32, message: &'static str) -> ExchangeError {
 
 /// Checks prices and quantity of an order against the symbol's filters. `mark` is zero before the first price.
 pub(crate) fn check(spec: &OrderSpec, instrument: &Instrument, mark: Price) -> Result<(), ExchangeError> {
-    if instrument.status != "TRADING" {
-        return Err(refuse(-1122, "Invalid symbol status."));
-    }
+    check_status(instrument)?;
     if let Some(price) = spec.order_type.price() {
         check_price(price, instrument)?;
-        check_band(price, spec.side, instrument, mark)?;
+        match spec.order_type.trigger() {
+            Some(trigger) => check_band_of_trigger(price, spec.side, instrument, trigger)?,
+            None => check_band(price, spec.side, instrument, mark)?,
+        }
     }
-    if let Some(trigger) = spec.order_type.trigger() {
-        check_trigger(trigger, instrument)?;
+    match (spec.order_type, spec.order_type.trigger()) {
+        (OrderType::TrailingStopMarket { .. }, Some(activation)) => check_activation(activation, instrument)?,
+        (_, Some(trigger)) => check_trigger(trigger, instrument)?,
+        _ => {}
     }
     if spec.close_position {
         return Ok(());
@@ -29,6 +33,12 @@ pub(crate) fn check(spec: &OrderSpec, instrument: &Instrument, mark: Price) -> R
     check_lot(spec.qty, if is_market { &instrument.market_lot } else { &instrument.lot })?;
     let price = spec.order_type.price().or(spec.order_type.trigger()).unwrap_or(mark);
     check_notional(spec, instrument, price)
+}
+
+/// Checks what may have changed since a conditional order was placed: the market, and the state of the symbol.
+pub(crate) fn check_child(spec: &OrderSpec, instrument: &Instrument, mark: Price) -> Result<(), ExchangeError> {
+    check_status(instrument)?;
+    spec.order_type.price().map_or(Ok(()), |price| check_band(price, spec.side, instrument, mark))
 }
 
 /// Checks a new price and quantity of a resting order.
@@ -45,6 +55,10 @@ pub(crate) fn check_change(
     let changed = OrderSpec { qty, ..*spec };
     check_notional(&changed, instrument, price)
         .map_err(|_| refuse(-5029, "Order's notional must be no smaller than the minimum."))
+}
+
+fn check_status(instrument: &Instrument) -> Result<(), ExchangeError> {
+    if instrument.status == "TRADING" { Ok(()) } else { Err(refuse(-1122, "Invalid symbol status.")) }
 }
 
 fn check_price(price: Price, instrument: &Instrument) -> Result<(), ExchangeError> {
@@ -78,23 +92,46 @@ fn check_trigger(trigger: Price, instrument: &Instrument) -> Result<(), Exchange
     Ok(())
 }
 
+fn check_activation(activation: Price, instrument: &Instrument) -> Result<(), ExchangeError> {
+    let filter = &instrument.price;
+    if !activation.is_positive() || filter.max.is_positive() && activation > filter.max {
+        return Err(refuse(-4135, "Invalid activation price."));
+    }
+    check_trigger(activation, instrument)
+}
+
 /// PERCENT_PRICE: no buy too far above the mark, no sell too far below it.
 fn check_band(price: Price, side: Side, instrument: &Instrument, mark: Price) -> Result<(), ExchangeError> {
-    if mark.is_zero() {
-        return Ok(());
+    match beyond_band(price, side, instrument, mark) {
+        None => Ok(()),
+        Some(Side::Buy) => Err(refuse(-4016, "Limit price can't be higher than the multiplier allows.")),
+        Some(Side::Sell) => Err(refuse(-4024, "Limit price can't be lower than the multiplier allows.")),
     }
-    let bound = |rate: Rate, rounding| mark.times(rate, rounding).unwrap_or(Price::MAX);
-    match side {
-        Side::Buy if instrument.percent_up.is_positive() && price > bound(instrument.percent_up, Rounding::Floor) => {
-            Err(refuse(-4016, "Limit price can't be higher than the multiplier allows."))
-        }
-        Side::Sell
-            if instrument.percent_down.is_positive() && price < bound(instrument.percent_down, Rounding::Ceil) =>
-        {
-            Err(refuse(-4024, "Limit price can't be lower than the multiplier allows."))
-        }
-        _ => Ok(()),
+}
+
+/// The same of a conditional order's limit, which is measured from its trigger: the mark of that moment is not known yet.
+fn check_band_of_trigger(
+    price: Price,
+    side: Side,
+    instrument: &Instrument,
+    trigger: Price,
+) -> Result<(), ExchangeError> {
+    match beyond_band(price, side, instrument, trigger) {
+        None => Ok(()),
+        Some(Side::Buy) => Err(refuse(-4183, "Limit price can't be higher than the stop price multiplier allows.")),
+        Some(Side::Sell) => Err(refuse(-4184, "Limit price can't be lower than the stop price multiplier allows.")),
     }
+}
+
+/// On which side a price is too far from `center`, if it is. Before the first price there is no band.
+fn beyond_band(price: Price, side: Side, instrument: &Instrument, center: Price) -> Option<Side> {
+    let bound = |rate: Rate, rounding| center.times(rate, rounding).unwrap_or(Price::MAX);
+    let (up, down) = (instrument.percent_up, instrument.percent_down);
+    let is_beyond = match side {
+        Side::Buy => up.is_positive() && price > bound(up, Rounding::Floor),
+        Side::Sell => down.is_positive() && price < bound(down, Rounding::Ceil),
+    };
+    (is_beyond && !center.is_zero()).then_some(side)
 }
 
 fn check_lot(qty: Qty, lot: &LotFilter) -> Result<(), ExchangeError> {
@@ -125,6 +162,15 @@ fn check_notional(spec: &OrderSpec, instrument: &Instrument, price: Price) -> Re
             -4164,
             "Order's notional must be no smaller than the minimum (unless you choose reduce only).",
         ));
+    }
+    Ok(())
+}
+
+/// The name of an order: 1 to 36 of `.A-Z:/a-z0-9_-`.
+pub(crate) fn check_name(name: &ClientOrderId) -> Result<(), ExchangeError> {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".:/_-".contains(&byte);
+    if name.is_empty() || !name.as_str().bytes().all(is_allowed) {
+        return Err(refuse(-4015, "Client order id is not valid."));
     }
     Ok(())
 }

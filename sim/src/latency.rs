@@ -2,6 +2,9 @@
 //!
 //! A delay is constant, drawn from a seeded distribution, or taken row by row from a list of measured ones (which begins again
 //! at its end).
+//!
+//! The feed and the answers are streams: they keep their order, so a slow message holds up those behind it. Requests travel apart,
+//! as calls over HTTP do: a fast one may arrive before a slow one that was sent earlier.
 
 use std::str::FromStr;
 

@@ -9,23 +9,36 @@
 //!
 //! | data | a market order | a resting limit order |
 //! |---|---|---|
-//! | bars | at the next price after it arrived, in practice the next bar's open, plus slippage ([`MarketFill::NextPrice`]); or at once at the last close ([`MarketFill::LastPrice`], optimistic) | when a later price goes *through* its price ([`LimitFill::Through`]), or touches it ([`LimitFill::Touch`], optimistic); at its own price; at most `volume_cap` of a bar's volume |
+//! | bars | at the next price after it arrived, in practice the next bar's open, plus slippage ([`MarketFill::NextPrice`]); or at once at the last close ([`MarketFill::LastPrice`], optimistic) | when a bar's way goes *through* its price ([`LimitFill::Through`]), or touches it ([`LimitFill::Touch`], optimistic); at its own price; all of them together at most `volume_cap` of the bar's volume |
 //! | trades | at the next trade's price plus slippage; or at once at the last one's | when a trade goes through (or touches, then at most the trade's quantity) |
 //! | book ticker | at once, at the touch up to its size, the rest one slippage worse | when the other side of the book goes through (or touches, then at most its size), and as with trades |
 //!
+//! A limit order that crosses takes like a market order, and never beyond its limit.
+//!
 //! **Inside a bar** the order of prices is not known. It is declared: open, then the extreme that hurts, then the other one, then
 //! the close. For a symbol with a position the low hurts a long and the high a short; without a position a rising bar goes low
-//! first and a falling one high first. Orders act along that path in the order in which it reaches their prices. An order
-//! that arrives more than a second after the bar opened sees only its close.
+//! first and a falling one high first. What rests or watches acts along that path in the order in which it reaches the prices, and
+//! is told when the bar has closed; only who takes is served at the open. An order that arrives more than a second after the bar
+//! opened sees only its close. Margins are looked at wherever an order acts and at the corners of the path, so a liquidation
+//! happens at a corner, not at its own price before it.
+//!
+//! A bar of the mark price is walked in the same way, after the bar of the last price beside it. An order that it fires takes at
+//! the worse of its trigger and the bar's close. How far mark and last were apart inside a bar is not known, so nothing is refused
+//! for it there: no `market_take_bound`, no `priceProtect`, and the PERCENT_PRICE band of a fired order is that of the last price.
 //!
 //! A price is rounded to the tick only by slippage; recorded prices are taken as they are.
 //!
 //! # What is not modelled
 //!
-//! - Our orders do not move the market, and do not wait in a queue: trade-through stands for the queue.
-//! - Liquidation closes the whole position (with cross margin: all cross positions) at the mark price with the liquidation fee, where the exchange may close only a part. No auto-deleveraging: the insurance fund makes up for what is missing.
-//! - One margin asset. Multi-assets mode, BNB fees, portfolio margin, rebates paid later.
+//! - Our orders do not move the market, and do not wait in a queue: trade-through stands for the queue. A touch that is chosen
+//!   fills at every touch, as if its size were new each time.
+//! - Liquidation closes the whole position (with cross margin: all cross positions) at the mark price with the liquidation fee,
+//!   where the exchange may close only a part. No auto-deleveraging: the insurance fund makes up for what is missing.
+//! - One margin asset. Multi-assets mode, BNB fees, portfolio margin, rebates paid later, transfers to and from isolated margins.
 //! - Price match, RPI orders, iceberg orders, self trades with [`SelfTradePrevention::None`](alphaengine_core::order::SelfTradePrevention): both orders stand.
+//! - A good-till-cancelled order does not end after a year, and a good-till-date order ends with the first thing that is heard of
+//!   the market, or of us, after its date.
+//! - Position risk control (-4105 to -4107), stop price multipliers (-4210, -4211), the limit of modifications (-5026).
 //! - Rate limits, maintenance, symbol status changes during a run: the next floors of the house.
 //! - Settlement jitter of funding: it is charged at the time in the data.
 

@@ -7,7 +7,10 @@ use alphaengine_core::units::{Price, Qty, Timestamp};
 /// An open order.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LiveOrder {
+    /// Of a conditional order, its number in the algo service until it fires, then that of its child.
     pub id: u64,
+    /// The number in the algo service of the conditional order whose child this is.
+    pub algo_id: Option<u64>,
     pub client_order_id: ClientOrderId,
     pub spec: OrderSpec,
     pub qty: Qty,
@@ -30,6 +33,16 @@ pub(crate) enum Stage {
 }
 
 impl LiveOrder {
+    pub fn new(
+        id: u64,
+        client_order_id: ClientOrderId,
+        spec: OrderSpec,
+        arrived: Timestamp,
+        stage: Stage,
+    ) -> LiveOrder {
+        LiveOrder { id, algo_id: None, client_order_id, spec, qty: spec.qty, filled: Qty::ZERO, arrived, stage }
+    }
+
     pub fn remaining(&self) -> Qty {
         self.qty.saturating_sub(self.filled)
     }
@@ -37,6 +50,12 @@ impl LiveOrder {
     /// In the algo service: no part of the book, no margin.
     pub fn is_conditional(&self) -> bool {
         matches!(self.stage, Stage::Watching | Stage::Trailing { .. })
+    }
+
+    /// Whether the matching engine (or the algo service, if `conditional`) has heard of it. They do not see each other's orders,
+    /// but the algo service remembers what has fired.
+    pub fn is_known(&self, conditional: bool) -> bool {
+        if conditional { self.is_conditional() || self.algo_id.is_some() } else { !self.is_conditional() }
     }
 
     /// The price of its limit; the whole range for market orders.

@@ -34,6 +34,16 @@ impl Band {
     }
 }
 
+/// An order as margin sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claim {
+    pub side: Side,
+    pub position_side: PositionSide,
+    /// What may still fill.
+    pub qty: Qty,
+    pub price: Price,
+}
+
 /// One contract.
 #[derive(Debug)]
 pub(crate) struct SymbolMarket {
@@ -99,6 +109,12 @@ impl SymbolMarket {
     #[inline]
     pub fn mark(&self) -> Price {
         if self.mark.is_zero() { self.last } else { self.mark }
+    }
+
+    /// The mark of the data where it belongs to the same instant as the last price. Of a bar the two ways are walked one after
+    /// the other, and how far they were apart at one moment is not known.
+    pub fn mark_beside_last(&self) -> Option<Price> {
+        (!self.mark.is_zero() && !self.is_driven_by_bars()).then_some(self.mark)
     }
 
     /// Whether bars say what fills.
@@ -187,39 +203,32 @@ impl SymbolMarket {
         Money::from_exact(self.position(side).exact_unrealized(self.mark()), Rounding::Floor).unwrap_or(Money::ZERO)
     }
 
-    /// Initial margin that positions and open orders need, with one more order of `extra` signed quantity at `price`: the
-    /// larger of the two sides that could be reached, by the exchange's usual model. `extra_side` says which position.
-    pub fn initial_margin(&self, extra: Qty, extra_side: PositionSide, price: Price) -> Money {
-        let mut total = Money::ZERO;
-        for side in PositionSide::ALL {
-            let held = self.position(side).qty().steps();
-            let (mut up, mut down) = (held, held);
-            let mut worst = self.mark();
-            for order in self.orders.iter().filter(|order| !order.is_conditional() && order.position_side() == side) {
-                if order.spec.only_reduces() {
-                    continue;
-                }
-                let rest = order.remaining().steps();
-                match order.spec.side {
-                    Side::Buy => up = up.saturating_add(rest),
-                    Side::Sell => down = down.saturating_sub(rest),
-                }
-                if let Some(limit) = order.spec.order_type.price() {
-                    worst = worst.max(limit);
-                }
+    /// Initial margin that positions and open orders need, by the exchange's usual model: of what buying or selling everything
+    /// that stands would lead to, the larger. `extra` is one more order; the order numbered `without` is left out.
+    pub fn initial_margin(&self, without: Option<u64>, extra: Option<&Claim>) -> Money {
+        let mark = self.mark();
+        let open = self.orders.iter().filter(|order| Some(order.id) != without);
+        let open = open.filter(|order| !order.is_conditional() && !order.spec.only_reduces());
+        let open = open.map(|order| Claim {
+            side: order.spec.side,
+            position_side: order.position_side(),
+            qty: order.remaining(),
+            price: order.spec.order_type.price().unwrap_or(mark),
+        });
+        let mut reached = self.positions.map(|position| {
+            let held = mark.exact_notional(position.qty());
+            (held, held)
+        });
+        for claim in open.chain(extra.copied()) {
+            let (bought, sold) = &mut reached[claim.position_side as usize];
+            match claim.side {
+                Side::Buy => *bought = bought.saturating_add(claim.price.exact_notional(claim.qty)),
+                // Who sells below the mark has sold at the mark, as far as margin goes.
+                Side::Sell => *sold = sold.saturating_sub(claim.price.max(mark).exact_notional(claim.qty)),
             }
-            if side == extra_side && !extra.is_zero() {
-                if extra.is_positive() {
-                    up = up.saturating_add(extra.steps());
-                } else {
-                    down = down.saturating_add(extra.steps());
-                }
-                worst = worst.max(price);
-            }
-            let size = Qty::from_steps(up.saturating_abs().max(down.saturating_abs()));
-            let notional = worst.notional(size, Rounding::Ceil).unwrap_or(Money::MAX);
-            total = total.saturating_add(margin::initial(notional, self.leverage));
         }
-        total
+        let larger = reached.into_iter().map(|(bought, sold)| bought.saturating_abs().max(sold.saturating_abs()));
+        let notionals = larger.map(|exact| Money::from_exact(exact, Rounding::Ceil).unwrap_or(Money::MAX));
+        notionals.map(|notional| margin::initial(notional, self.leverage)).sum()
     }
 }

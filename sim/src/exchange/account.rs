@@ -8,7 +8,7 @@ use alphaengine_core::units::{Money, Price, Qty, Rounding, SCALE};
 
 use super::SimExchange;
 use crate::order::{LiveOrder, Stage};
-use crate::symbol::Band;
+use crate::symbol::{Band, Claim, SymbolMarket};
 
 /// Profit and maintenance margin of what is margined together.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,39 +40,20 @@ impl SimExchange {
             for side in PositionSide::ALL.into_iter().filter(|_| !market.isolated) {
                 free = free.saturating_add(market.unrealized(side));
             }
-            free = free.saturating_sub(self.needed(market.id, Qty::ZERO, PositionSide::Both, Price::ZERO));
+            free = free.saturating_sub(needed(market, None, None));
         }
         free
     }
 
-    /// Initial margin of a symbol's positions and orders. Of an isolated position it is already set aside.
-    fn needed(&self, symbol: SymbolId, extra: Qty, side: PositionSide, price: Price) -> Money {
-        let market = self.market(symbol);
-        let all = market.initial_margin(extra, side, price);
-        if !market.isolated {
-            return all;
-        }
-        let held: Money = PositionSide::ALL
-            .into_iter()
-            .map(|side| {
-                let notional = market.position(side).notional(market.mark()).unwrap_or(Money::MAX);
-                crate::margin::initial(notional, market.leverage)
-            })
-            .fold(Money::ZERO, Money::saturating_add);
-        all.saturating_sub(held).max(Money::ZERO)
-    }
-
-    /// Whether the account can carry one more order.
-    pub(super) fn can_afford(&self, spec: &OrderSpec, qty: Qty) -> bool {
+    /// Whether the account can carry an order of this size, which takes the place of the order numbered `without`.
+    pub(super) fn can_afford(&self, spec: &OrderSpec, qty: Qty, without: Option<u64>) -> bool {
         let market = self.market(spec.symbol);
         let price = spec.order_type.price().unwrap_or_else(|| {
             let book = market.touch.map(|book| if spec.side == Side::Buy { book.ask } else { book.bid });
             book.unwrap_or(market.last)
         });
-        let signed = spec.side.signed(qty);
-        let now = self.needed(spec.symbol, Qty::ZERO, PositionSide::Both, Price::ZERO);
-        let then = self.needed(spec.symbol, signed, spec.position_side, price);
-        let more = then.saturating_sub(now);
+        let claim = Claim { side: spec.side, position_side: spec.position_side, qty, price };
+        let more = needed(market, without, Some(&claim)).saturating_sub(needed(market, None, None));
         if !more.is_positive() {
             return true;
         }
@@ -93,7 +74,8 @@ impl SimExchange {
         }
     }
 
-    /// Liquidates what does not carry itself any more, and finds out how far prices may go before the next look.
+    /// Liquidates what does not carry itself any more, and finds out how far prices may go before the next look. Margin that is
+    /// set aside for an isolated position leaves the cross positions with less, so these are looked at in either case.
     pub(super) fn check_margin(&mut self, symbol: SymbolId) {
         if self.market(symbol).isolated {
             for side in PositionSide::ALL {
@@ -103,14 +85,15 @@ impl SimExchange {
                 }
             }
             self.set_isolated_band(symbol);
-        } else {
-            let standing = self.cross_standing();
-            let is_exposed = self.cross_symbols().next().is_some();
-            if is_exposed && standing.is_short() {
-                self.liquidate(symbol, None, standing);
-            }
-            self.set_cross_bands();
         }
+        let standing = self.cross_standing();
+        let exposed = self.cross_symbols().find(|exposed| *exposed == symbol).or(self.cross_symbols().next());
+        if let Some(exposed) = exposed
+            && standing.is_short()
+        {
+            self.liquidate(exposed, None, standing);
+        }
+        self.set_cross_bands();
     }
 
     fn cross_symbols(&self) -> impl Iterator<Item = SymbolId> {
@@ -181,11 +164,18 @@ impl SimExchange {
             margin_balance: standing.balance,
             maintenance: standing.maintenance,
         });
-        let markets =
-            if side.is_some() { scope.clone() } else { self.symbols.iter().map(|market| market.id).collect() };
+        // Isolated margins are not the cross account's, and what protects them stays; what would open more lives on its wallet.
+        let markets: Vec<SymbolId> = match side {
+            Some(_) => scope.clone(),
+            None => self.symbols.iter().map(|market| market.id).collect(),
+        };
         for symbol in markets {
-            let mine = |order: &LiveOrder| side.is_none_or(|side| order.spec.position_side == side);
-            while let Some(index) = self.find(symbol, mine) {
+            let is_isolated = self.market(symbol).isolated;
+            let goes = |order: &LiveOrder| match side {
+                Some(side) => order.spec.position_side == side,
+                None => !is_isolated || !order.spec.only_reduces(),
+            };
+            while let Some(index) = self.find(symbol, goes) {
                 self.remove(symbol, index, Execution::Expired(ExpiryReason::Liquidation));
             }
         }
@@ -200,7 +190,7 @@ impl SimExchange {
         // What was lost beyond the margin is the insurance fund's.
         let floor = if side.is_some() { before } else { Money::ZERO };
         let missing = floor.saturating_sub(self.wallet);
-        if missing.is_positive() && self.wallet < floor {
+        if missing.is_positive() {
             self.transfer(missing, TransferReason::InsuranceClear);
         }
     }
@@ -218,10 +208,9 @@ impl SimExchange {
         let order_side = if held.is_positive() { Side::Sell } else { Side::Buy };
         let spec = OrderSpec::market(symbol, order_side, held.abs()).position_side(side);
         let id = self.next_order_id();
-        let (qty, arrived) = (held.abs(), self.now);
-        let order = LiveOrder { id, client_order_id, spec, qty, filled: Qty::ZERO, arrived, stage: Stage::Taking };
-        let fee = price.fee(qty, rate, Rounding::HalfEven).unwrap_or_default();
-        let fill = self.book_fill(symbol, &order, qty, price, fee, false, true);
+        let order = LiveOrder::new(id, client_order_id, spec, self.now, Stage::Taking);
+        let fee = price.fee(order.qty, rate, Rounding::HalfEven).unwrap_or_default();
+        let fill = self.book_fill(symbol, &order, order.qty, price, fee, false, true);
         self.tell(&order, Execution::Trade(fill));
         self.tell_margin(symbol, side);
     }
@@ -239,11 +228,25 @@ impl SimExchange {
             let mark = funding.mark.unwrap_or(own);
             let charged = mark.fee(position, funding.rate, Rounding::HalfEven).unwrap_or_default();
             let amount = Money::from_steps(-charged.steps());
+            let missing = charged.saturating_sub(self.available().max(Money::ZERO)).max(Money::ZERO);
             self.wallet = self.wallet.saturating_add(amount);
             let (settled_at, rate) = (self.now, funding.rate);
             let payment = FundingPayment { symbol, position_side: side, settled_at, rate, mark, position, amount };
             self.out.push(ExchangeUpdate::Funding(payment));
+            self.pay_from_margin(symbol, side, missing);
             self.check_margin(symbol);
+        }
+    }
+
+    /// Funding for which the free balance does not suffice is taken from the margin of the isolated position.
+    fn pay_from_margin(&mut self, symbol: SymbolId, side: PositionSide, missing: Money) {
+        let market = self.market_mut(symbol);
+        let margin = &mut market.margins[side as usize];
+        let taken = missing.min(*margin);
+        if market.isolated && taken.is_positive() {
+            *margin = margin.saturating_sub(taken);
+            self.wallet = self.wallet.saturating_add(taken);
+            self.tell_margin(symbol, side);
         }
     }
 
@@ -253,6 +256,18 @@ impl SimExchange {
         self.wallet = self.wallet.saturating_add(amount);
         self.out.push(ExchangeUpdate::Transfer { id, asset, amount, reason });
     }
+}
+
+/// Initial margin of a symbol's positions and orders, see [`SymbolMarket::initial_margin`]. Of an isolated position it is already
+/// set aside.
+fn needed(market: &SymbolMarket, without: Option<u64>, extra: Option<&Claim>) -> Money {
+    let all = market.initial_margin(without, extra);
+    if !market.isolated {
+        return all;
+    }
+    let notionals = market.positions.iter().map(|position| position.notional(market.mark()).unwrap_or(Money::MAX));
+    let held: Money = notionals.map(|notional| crate::margin::initial(notional, market.leverage)).sum();
+    all.saturating_sub(held).max(Money::ZERO)
 }
 
 /// How far a price may go while the excess cannot be used up: `excess / (2 * qty * share)` to either side.

@@ -2,10 +2,11 @@
 
 use alphaengine_core::market::{Bar, SymbolId};
 use alphaengine_core::order::{PositionSide, Side};
-use alphaengine_core::units::{Price, Qty, Rounding};
+use alphaengine_core::units::{Price, Qty, Rounding, Timestamp};
 
 use super::SimExchange;
 use super::conditional::trigger_of;
+use super::matching::worse_of;
 use crate::config::LimitFill;
 use crate::order::{LiveOrder, Stage};
 
@@ -17,41 +18,52 @@ struct Action {
     fires: bool,
 }
 
+/// Whose way through a bar is walked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Track {
+    Last,
+    Mark,
+}
+
 impl SimExchange {
     /// Walks from the open over both extremes to the close. Orders that came too late for the open see only the close.
     pub(super) fn walk_bar(&mut self, symbol: SymbolId, bar: &Bar) {
-        let market = self.market(symbol);
-        let late = market.bar_open.plus(super::FRESH);
+        let late = self.market(symbol).bar_open.plus(super::FRESH);
         let mut left = self.volume_for_us(bar);
-        let mut from = bar.open;
-        for to in path(bar, self.direction(symbol)) {
-            self.walk(symbol, from, to, &mut left, |order| order.arrived <= late);
-            from = to;
-        }
-        self.walk(symbol, bar.close, bar.close, &mut left, |order| order.arrived > late);
+        self.walk_way(symbol, Track::Last, bar, late, &mut left);
         self.settle(symbol);
     }
 
     /// The same for a bar of the mark price: it fires orders that watch it, and it decides on liquidation.
     pub(super) fn walk_mark_bar(&mut self, symbol: SymbolId, bar: &Bar) {
-        let market = self.market(symbol);
-        let is_idle = market.orders.is_empty() && market.is_flat();
-        let points = path(bar, self.direction(symbol));
-        for price in points.into_iter().filter(|_| !is_idle) {
-            self.mark_is(symbol, price);
+        let market = self.market_mut(symbol);
+        if market.orders.is_empty() && market.is_flat() {
+            market.mark = bar.close;
+            return;
         }
-        self.market_mut(symbol).mark = bar.close;
+        let late = bar.open_time.plus(super::FRESH);
+        let mut no_volume = Qty::ZERO;
+        self.walk_way(symbol, Track::Mark, bar, late, &mut no_volume);
+        self.settle(symbol);
     }
 
-    /// The mark price is now `price`.
+    fn walk_way(&mut self, symbol: SymbolId, track: Track, bar: &Bar, late: Timestamp, left: &mut Qty) {
+        let [first, second, last] = path(bar, self.direction(symbol));
+        for (from, to) in [(bar.open, bar.open), (bar.open, first), (first, second), (second, last)] {
+            self.walk(symbol, track, from, to, left, |order| order.arrived <= late);
+        }
+        self.walk(symbol, track, last, last, left, |order| order.arrived > late);
+    }
+
+    /// The mark price is now `price`. Whoever is liquidated at it has no orders left to fire.
     pub(super) fn mark_is(&mut self, symbol: SymbolId, price: Price) {
         let market = self.market_mut(symbol);
         market.mark = price;
         market.funding_mark = price;
-        if !market.orders.is_empty() {
+        self.check_margin_at(symbol);
+        if !self.market(symbol).orders.is_empty() {
             self.fire_at(symbol, price, true);
         }
-        self.check_margin_at(symbol);
         self.settle(symbol);
     }
 
@@ -73,6 +85,7 @@ impl SimExchange {
     fn walk(
         &mut self,
         symbol: SymbolId,
+        track: Track,
         mut from: Price,
         to: Price,
         left: &mut Qty,
@@ -81,23 +94,21 @@ impl SimExchange {
         // A partly filled order stays where it is: it acts once on each way.
         let mut acted = Vec::new();
         loop {
-            let action = self.next_action(symbol, from, to, |order| is_eligible(order) && !acted.contains(&order.id));
-            let Some(action) = action else {
+            let can_act = |order: &LiveOrder| is_eligible(order) && !acted.contains(&order.id);
+            let Some(action) = self.next_action(symbol, track, from, to, can_act) else {
                 break;
             };
             from = action.price;
-            self.market_mut(symbol).last = from;
-            self.check_margin_at(symbol);
+            self.move_to(symbol, track, from);
             let Some(index) = self.find(symbol, |order| order.id == action.order) else {
                 continue;
             };
+            acted.push(action.order);
             if action.fires {
-                self.fire(symbol, index, from);
-                if self.find(symbol, |order| order.id == action.order && order.is_conditional()).is_some() {
-                    acted.push(action.order);
-                }
+                let market = self.market(symbol);
+                let price = worse_of(market.orders[index].spec.side, market.last, from);
+                self.fire(symbol, index, price);
             } else {
-                acted.push(action.order);
                 let order = self.market(symbol).orders[index];
                 let qty = self.on_step(symbol, order.remaining().min(*left), order.remaining());
                 if qty.is_positive() {
@@ -106,8 +117,17 @@ impl SimExchange {
                 }
             }
         }
-        self.market_mut(symbol).last = to;
-        self.trail(symbol, to, false);
+        self.trail(symbol, to, track == Track::Mark, is_eligible);
+        self.move_to(symbol, track, to);
+    }
+
+    /// The price of this kind is there, and margins are looked at.
+    fn move_to(&mut self, symbol: SymbolId, track: Track, price: Price) {
+        let market = self.market_mut(symbol);
+        match track {
+            Track::Last => market.last = price,
+            Track::Mark => market.mark = price,
+        }
         self.check_margin_at(symbol);
     }
 
@@ -115,6 +135,7 @@ impl SimExchange {
     fn next_action(
         &self,
         symbol: SymbolId,
+        track: Track,
         from: Price,
         to: Price,
         is_eligible: impl Fn(&LiveOrder) -> bool,
@@ -124,8 +145,8 @@ impl SimExchange {
         for order in self.market(symbol).orders.iter().filter(|order| is_eligible(order)) {
             let is_down = order_acts_down(order);
             let (trigger, fires) = match order.stage {
-                Stage::Resting => (Some(order.limit()), false),
-                _ if self.watches(symbol, order, false) => (trigger_of(order), true),
+                Stage::Resting if track == Track::Last => (Some(order.limit()), false),
+                _ if self.watches(symbol, order, track == Track::Mark) => (trigger_of(order), true),
                 _ => (None, false),
             };
             let Some(level) = trigger else {
@@ -140,10 +161,11 @@ impl SimExchange {
             // What stands beyond the way's beginning acts at its beginning.
             let price = if is_down { level.min(from) } else { level.max(from) };
             let price = if to == from { to } else { price };
-            let is_sooner =
-                |other: &Action| (price.saturating_sub(from)).abs() < (other.price.saturating_sub(from)).abs();
-            if reached && first.as_ref().is_none_or(is_sooner) {
-                first = Some(Action { price, order: order.id, fires });
+            // At one price, trades with what rests come before what they fire.
+            let when = |action: &Action| (action.price.saturating_sub(from).abs(), action.fires);
+            let action = Action { price, order: order.id, fires };
+            if reached && first.as_ref().is_none_or(|other| when(&action) < when(other)) {
+                first = Some(action);
             }
         }
         first

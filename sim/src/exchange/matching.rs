@@ -1,77 +1,47 @@
 //! Matching: who takes, who rests, at what price, and what a fill does.
 
 use alphaengine_core::exchange::{ExchangeUpdate, Execution, ExpiryReason, Fill};
-use alphaengine_core::market::{BookTicker, SymbolId};
+use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::{OrderType, SelfTradePrevention, Side, TimeInForce};
-use alphaengine_core::units::{Price, Qty, Rate, Rounding};
+use alphaengine_core::units::{Money, Price, Qty, Rate, Rounding};
 
 use super::SimExchange;
 use crate::config::LimitFill;
 use crate::order::{LiveOrder, Stage};
 
 impl SimExchange {
-    /// The price is now `price`: everything that acts at it acts. `printed` is the quantity of a trade.
-    pub(super) fn price_is(&mut self, symbol: SymbolId, price: Price, printed: Option<Qty>) {
-        self.market_mut(symbol).last = price;
-        self.check_margin_at(symbol);
-        while let Some(index) = self.find(symbol, |order| order.stage == Stage::Taking) {
-            self.take(symbol, index, price);
-        }
-        self.fire_at(symbol, price, false);
-        self.fill_resting_at(symbol, price, printed);
-    }
-
-    /// Resting orders that a price beyond (or at) their limit fills, oldest first.
-    fn fill_resting_at(&mut self, symbol: SymbolId, price: Price, printed: Option<Qty>) {
-        let touch = self.config.limit_fill == LimitFill::Touch;
-        let mut left = printed.unwrap_or(Qty::MAX);
-        let mut after = 0;
-        loop {
-            let reached = |order: &LiveOrder| {
-                order.id > after
-                    && order.stage == Stage::Resting
-                    && (beyond(order, price) || touch && order.limit() == price)
-            };
-            let Some(index) = self.find(symbol, reached) else {
-                return;
-            };
-            let order = self.market(symbol).orders[index];
-            after = order.id;
-            // A trade beyond the limit has served the whole queue; one at the limit served its own quantity.
-            let qty = if beyond(&order, price) { order.remaining() } else { order.remaining().min(left) };
-            let qty = self.on_step(symbol, qty, order.remaining());
-            if qty.is_positive() {
-                left = left.saturating_sub(qty);
-                self.execute(symbol, index, qty, order.limit(), true);
-            }
-        }
-    }
-
-    /// Resting orders that the other side of the book has reached.
-    pub(super) fn fill_against_book(&mut self, symbol: SymbolId, book: &BookTicker) {
+    /// Takers that wait for a price have one now.
+    pub(super) fn take_waiting(&mut self, symbol: SymbolId) {
         while let Some(index) = self.find(symbol, |order| order.stage == Stage::Taking) {
             let price = self.market(symbol).last;
             self.take(symbol, index, price);
         }
+    }
+
+    /// Resting orders whose limit the market has gone beyond (or touched) fill, in the order of the queue. `facing` says with
+    /// which price and size the market meets a side.
+    pub(super) fn fill_resting(&mut self, symbol: SymbolId, facing: impl Fn(Side) -> (Price, Qty)) {
         let touch = self.config.limit_fill == LimitFill::Touch;
-        let mut after = 0;
-        loop {
-            let facing = |side| if side == Side::Buy { (book.ask, book.ask_qty) } else { (book.bid, book.bid_qty) };
-            let reached = |order: &LiveOrder| {
-                let (price, _) = facing(order.spec.side);
-                order.id > after
-                    && order.stage == Stage::Resting
-                    && (beyond(order, price) || touch && order.limit() == price)
-            };
-            let Some(index) = self.find(symbol, reached) else {
-                return;
+        let is_reached = |order: &LiveOrder| {
+            let (price, _) = facing(order.spec.side);
+            order.stage == Stage::Resting && (beyond(order, price) || touch && order.limit() == price)
+        };
+        let reached: Vec<u64> =
+            self.market(symbol).orders.iter().filter(|order| is_reached(order)).map(|order| order.id).collect();
+        let (mut left_to_buys, mut left_to_sells) = (facing(Side::Buy).1, facing(Side::Sell).1);
+        for id in reached {
+            // A fill before this one may have ended it.
+            let Some(index) = self.find(symbol, |order| order.id == id) else {
+                continue;
             };
             let order = self.market(symbol).orders[index];
-            after = order.id;
-            let (price, size) = facing(order.spec.side);
-            let qty = if beyond(&order, price) { order.remaining() } else { order.remaining().min(size) };
+            let left = if order.spec.side == Side::Buy { &mut left_to_buys } else { &mut left_to_sells };
+            // A market beyond the limit has served the whole queue; one at the limit serves its own size.
+            let (price, _) = facing(order.spec.side);
+            let qty = if beyond(&order, price) { order.remaining() } else { order.remaining().min(*left) };
             let qty = self.on_step(symbol, qty, order.remaining());
             if qty.is_positive() {
+                *left = left.saturating_sub(qty);
                 self.execute(symbol, index, qty, order.limit(), true);
             }
         }
@@ -87,39 +57,51 @@ impl SimExchange {
         if qty >= rest { rest } else { qty.floor_to_step(self.market(symbol).instrument.lot.step) }
     }
 
-    /// Whether an order with this limit would take now. Without a book, a limit at the very last price does not.
+    /// Whether an order with this limit would take now.
     pub(super) fn would_take(&self, symbol: SymbolId, side: Side, limit: Price) -> bool {
-        let market = self.market(symbol);
-        match (&market.touch, side) {
-            (Some(book), Side::Buy) => limit >= book.ask,
-            (Some(book), Side::Sell) => limit <= book.bid,
-            (None, _) if market.last.is_zero() => false,
-            (None, Side::Buy) => limit > market.last,
-            (None, Side::Sell) => limit < market.last,
+        self.takes_at(symbol, side, limit, self.market(symbol).last)
+    }
+
+    /// Whether an order with this limit takes from the book, or without one from a market at `price`. There a limit at that very
+    /// price does not.
+    fn takes_at(&self, symbol: SymbolId, side: Side, limit: Price, price: Price) -> bool {
+        match self.market(symbol).touch {
+            Some(_) => !worse(side, self.best(symbol, side, price).0, limit),
+            None => !price.is_zero() && worse(side, limit, price),
         }
+    }
+
+    /// Price and size at which a taker finds the market: the touch of the book, or without one all it wants at `price`.
+    pub(super) fn best(&self, symbol: SymbolId, side: Side, price: Price) -> (Price, Qty) {
+        match (&self.market(symbol).touch, side) {
+            (Some(book), Side::Buy) => (book.ask, book.ask_qty),
+            (Some(book), Side::Sell) => (book.bid, book.bid_qty),
+            (None, _) => (price, Qty::MAX),
+        }
+    }
+
+    /// Where a market order would begin to fill if it came now; `None` when it has to wait for a price.
+    pub(super) fn market_price_now(&self, symbol: SymbolId, side: Side) -> Option<Price> {
+        let (best, _) = self.best(symbol, side, self.price_now(symbol)?);
+        let has_book = self.market(symbol).touch.is_some();
+        Some(if has_book { best } else { self.slip(symbol, best, side) })
     }
 
     /// An order takes at the market's price, which without a book is `price`. Afterwards it is over, or rests.
     pub(super) fn take(&mut self, symbol: SymbolId, index: usize, price: Price) {
         let order = self.market(symbol).orders[index];
         let (limit, side) = (order.limit(), order.spec.side);
-        let book = self.market(symbol).touch;
-        let (best, size) = match (&book, side) {
-            (Some(book), Side::Buy) => (book.ask, book.ask_qty),
-            (Some(book), Side::Sell) => (book.bid, book.bid_qty),
-            (None, _) => (price, Qty::MAX),
-        };
-        if worse(side, best, limit) {
+        let is_market = order.spec.order_type.price().is_none();
+        if !is_market && !self.takes_at(symbol, side, limit, price) {
             return self.rest(symbol, index);
         }
+        let (best, size) = self.best(symbol, side, price);
         let slipped = self.slip(symbol, best, side);
         let worst = if worse(side, slipped, limit) { limit } else { slipped };
-        let first = if book.is_some() { best } else { worst };
-        if order.limit() == Price::MAX || order.limit().is_zero() {
-            if self.is_out_of_bounds(symbol, side, first) {
-                self.remove(symbol, index, Execution::Expired(ExpiryReason::MarketRemainder));
-                return;
-            }
+        let first = if self.market(symbol).touch.is_some() { best } else { worst };
+        if is_market && self.is_out_of_bounds(symbol, side, first) {
+            self.remove(symbol, index, Execution::Expired(ExpiryReason::MarketRemainder));
+            return;
         }
         let Some(index) = self.prevent_self_trade(symbol, index, first) else {
             return;
@@ -130,24 +112,29 @@ impl SimExchange {
             return;
         }
         let at_first = self.on_step(symbol, wanted.min(size), wanted);
-        let id = order.id;
         if at_first.is_positive() {
             self.execute(symbol, index, at_first, first, false);
         }
         let rest = wanted.saturating_sub(at_first);
-        let is_market = order.spec.order_type.price().is_none();
+        let find_it = |exchange: &SimExchange| exchange.find(symbol, |other| other.id == order.id);
+        // What the touch does not hold goes further, and may meet an own order there.
         if rest.is_positive()
+            && let Some(index) = find_it(self)
+            && let Some(index) = self.prevent_self_trade(symbol, index, if is_market { worst } else { limit })
             && is_market
-            && let Some(index) = self.find(symbol, |order| order.id == id)
+            && !self.is_out_of_bounds(symbol, side, worst)
         {
             self.execute(symbol, index, rest, worst, false);
         }
-        if let Some(index) = self.find(symbol, |order| order.id == id) {
-            if is_market || wanted < order.remaining() {
-                self.remove(symbol, index, Execution::Expired(ExpiryReason::ReduceOnly));
-            } else {
-                self.rest(symbol, index);
-            }
+        let Some(index) = find_it(self) else {
+            return;
+        };
+        if self.reducible_part(symbol, &order).is_zero() {
+            self.remove(symbol, index, Execution::Expired(ExpiryReason::ReduceOnly));
+        } else if is_market {
+            self.remove(symbol, index, Execution::Expired(ExpiryReason::MarketRemainder));
+        } else {
+            self.rest(symbol, index);
         }
     }
 
@@ -176,38 +163,48 @@ impl SimExchange {
         }
     }
 
-    /// A market order may not go further from the mark than `market_take_bound`. Only where the data have marks.
-    fn is_out_of_bounds(&self, symbol: SymbolId, side: Side, price: Price) -> bool {
+    /// A market order may not go further from the mark than `market_take_bound`.
+    pub(super) fn is_out_of_bounds(&self, symbol: SymbolId, side: Side, price: Price) -> bool {
         let market = self.market(symbol);
         let bound = market.instrument.market_take_bound;
-        if market.mark.is_zero() || !bound.is_positive() {
+        let Some(mark) = market.mark_beside_last().filter(|_| bound.is_positive()) else {
             return false;
-        }
+        };
         let up = Rate::ONE.saturating_add(bound);
         let down = Rate::ONE.saturating_sub(bound);
         match side {
-            Side::Buy => price > market.mark.times(up, Rounding::Floor).unwrap_or(Price::MAX),
-            Side::Sell => price < market.mark.times(down, Rounding::Ceil).unwrap_or(Price::ZERO),
+            Side::Buy => price > mark.times(up, Rounding::Floor).unwrap_or(Price::MAX),
+            Side::Sell => price < mark.times(down, Rounding::Ceil).unwrap_or(Price::ZERO),
         }
     }
 
-    /// Ends what the account's own orders would meet at `price`. The order's new index, or `None` when it is over itself.
-    pub(super) fn prevent_self_trade(&mut self, symbol: SymbolId, index: usize, price: Price) -> Option<usize> {
-        let taker = self.market(symbol).orders[index];
-        let mode = taker.spec.stp;
-        if mode == SelfTradePrevention::None || matches!(taker.tif(), TimeInForce::Fok | TimeInForce::Gtx) {
-            return Some(index);
-        }
-        let meets = |order: &LiveOrder| {
+    /// Whether a resting order of our own stands where an order with this limit would meet it.
+    pub(super) fn meets_own(&self, symbol: SymbolId, side: Side, limit: Price) -> bool {
+        self.find_met(symbol, side, limit).is_some()
+    }
+
+    /// The first own order in the book that an order of `side` at `price` would meet. One that the market has gone beyond is not
+    /// there any more, although its fill may only be told with the bar.
+    fn find_met(&self, symbol: SymbolId, side: Side, price: Price) -> Option<usize> {
+        let (facing, _) = self.best(symbol, side.opposite(), self.market(symbol).last);
+        self.find(symbol, |order| {
             order.stage == Stage::Resting
-                && order.spec.side != taker.spec.side
-                && !worse(taker.spec.side, order.limit(), price)
-        };
-        if self.find(symbol, meets).is_none() {
+                && order.spec.side != side
+                && !worse(side, order.limit(), price)
+                && !beyond(order, facing)
+        })
+    }
+
+    /// Ends what the account's own orders would meet at `price`. The order's new index, or `None` when it is over itself.
+    fn prevent_self_trade(&mut self, symbol: SymbolId, index: usize, price: Price) -> Option<usize> {
+        let taker = self.market(symbol).orders[index];
+        let (side, mode) = (taker.spec.side, taker.spec.stp);
+        let is_exempt = mode == SelfTradePrevention::None || matches!(taker.tif(), TimeInForce::Fok | TimeInForce::Gtx);
+        if is_exempt || !self.meets_own(symbol, side, price) {
             return Some(index);
         }
         if mode != SelfTradePrevention::ExpireTaker {
-            while let Some(maker) = self.find(symbol, meets) {
+            while let Some(maker) = self.find_met(symbol, side, price) {
                 self.remove(symbol, maker, Execution::Expired(ExpiryReason::SelfTradePrevention));
             }
         }
@@ -250,8 +247,8 @@ impl SimExchange {
         self.check_margin(symbol);
     }
 
-    /// Reduce-only orders without anything left to reduce are expired (reason 4); so are those that a smaller position makes
-    /// too large, unless they are conditional.
+    /// Resting reduce-only orders without anything left to reduce are expired (reason 4). One that the position has become too
+    /// small for stands, and is cut when it fills.
     fn sweep_reducing(&mut self, symbol: SymbolId) {
         let useless = |order: &LiveOrder| {
             let reducible = self.market(symbol).reducible(order.spec.side, order.spec.position_side);
@@ -272,7 +269,7 @@ impl SimExchange {
         order: &LiveOrder,
         qty: Qty,
         price: Price,
-        fee: alphaengine_core::units::Money,
+        fee: Money,
         is_maker: bool,
         is_liquidation: bool,
     ) -> Fill {
@@ -302,16 +299,22 @@ impl SimExchange {
 
     /// A new order that does not rest in the algo service goes to the book: it takes, now or at the next price, or rests.
     pub(super) fn enter(&mut self, symbol: SymbolId, index: usize) {
-        let order = self.market(symbol).orders[index];
+        self.enter_at(symbol, index, self.price_now(symbol));
+    }
+
+    /// The same in a market at `price`; `None` when takers have to wait for the next one.
+    pub(super) fn enter_at(&mut self, symbol: SymbolId, index: usize, price: Option<Price>) {
+        let market = self.market(symbol);
+        let order = market.orders[index];
         let takes = match order.spec.order_type {
             OrderType::Market => true,
-            _ => self.would_take(symbol, order.spec.side, order.limit()),
+            _ => self.takes_at(symbol, order.spec.side, order.limit(), price.unwrap_or(market.last)),
         };
         if !takes {
             if let Some(index) = self.prevent_self_trade(symbol, index, order.limit()) {
                 self.rest(symbol, index);
             }
-        } else if let Some(price) = self.price_now(symbol) {
+        } else if let Some(price) = price {
             self.take(symbol, index, price);
         }
     }
@@ -332,6 +335,11 @@ fn beyond(order: &LiveOrder, price: Price) -> bool {
         Side::Buy => price < order.limit(),
         Side::Sell => price > order.limit(),
     }
+}
+
+/// The worse of two prices for a side.
+pub(super) fn worse_of(side: Side, one: Price, other: Price) -> Price {
+    if worse(side, one, other) { one } else { other }
 }
 
 /// Whether `price` is worse for the side than `than`.

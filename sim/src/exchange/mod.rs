@@ -8,15 +8,14 @@ mod requests;
 
 use std::collections::VecDeque;
 
-use alphaengine_core::event::Setting;
-use alphaengine_core::exchange::Outgoing;
-use alphaengine_core::exchange::{ExchangeUpdate, Execution, ExpiryReason, OrderUpdate, Request, TransferReason};
-use alphaengine_core::id::ClientOrderId;
+use alphaengine_core::exchange::{
+    ExchangeUpdate, Execution, ExpiryReason, OrderUpdate, Outgoing, Request, Setting, TransferReason,
+};
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::{Bar, BookTicker, MarketData, MarketUpdate, SymbolId, Timeframe, Trade};
-use alphaengine_core::order::{PositionSide, TimeInForce};
+use alphaengine_core::order::{PositionSide, Side, TimeInForce};
 use alphaengine_core::position::Position;
-use alphaengine_core::units::{Money, NANOS_PER_SECOND, Nanos, Price, Qty, Timestamp};
+use alphaengine_core::units::{Money, NANOS_PER_SECOND, Nanos, Price, Timestamp};
 
 use crate::config::SimConfig;
 use crate::order::LiveOrder;
@@ -44,8 +43,8 @@ pub struct SimExchange {
     liquidations: u64,
     /// When the next good-till-date order ends.
     next_expiry: Timestamp,
-    /// Client id, order id and filled quantity of orders that are over.
-    over: VecDeque<(ClientOrderId, u64, Qty)>,
+    /// Orders that are over, the newest last.
+    over: VecDeque<LiveOrder>,
     out: Vec<ExchangeUpdate>,
 }
 
@@ -133,17 +132,25 @@ impl SimExchange {
     #[cold]
     #[inline(never)]
     fn on_trade(&mut self, symbol: SymbolId, trade: &Trade) {
-        self.price_is(symbol, trade.price, Some(trade.qty));
+        self.check_margin_at(symbol);
+        self.take_waiting(symbol);
+        self.fill_resting(symbol, |_| (trade.price, trade.qty));
+        self.fire_at(symbol, trade.price, false);
         self.settle(symbol);
     }
 
     #[cold]
     #[inline(never)]
     fn on_book(&mut self, symbol: SymbolId, book: &BookTicker) {
+        self.check_margin_at(symbol);
+        self.take_waiting(symbol);
+        self.fill_resting(symbol, |side| match side {
+            Side::Buy => (book.ask, book.ask_qty),
+            Side::Sell => (book.bid, book.bid_qty),
+        });
         if !self.market(symbol).has_trades {
-            self.price_is(symbol, book.mid(), None);
+            self.fire_at(symbol, book.mid(), false);
         }
-        self.fill_against_book(symbol, book);
         self.settle(symbol);
     }
 
@@ -159,7 +166,9 @@ impl SimExchange {
         market.fresh_until = now.plus(FRESH);
         market.last = price;
         if !(market.limits.holds(price) && market.triggers.holds(price)) {
-            self.price_is(symbol, price, None);
+            // What rests or watches acts in the walk through the bar, when its volume is known.
+            self.check_margin_at(symbol);
+            self.take_waiting(symbol);
             self.settle(symbol);
         }
     }
@@ -190,8 +199,13 @@ impl SimExchange {
         let market = self.market_mut(symbol);
         let base = market.bar_timeframe.unwrap_or(Timeframe::M1);
         market.funding_mark = bar.close;
-        if bar.timeframe <= base {
+        if bar.timeframe > base {
+            return;
+        }
+        if market.is_driven_by_bars() {
             market.pending_mark = Some(*bar);
+        } else {
+            self.walk_mark_bar(symbol, bar);
         }
     }
 
@@ -204,6 +218,9 @@ impl SimExchange {
     /// A request arrives.
     pub fn submit(&mut self, at: Timestamp, outgoing: &Outgoing) {
         self.now = self.now.max(at);
+        if self.now >= self.next_expiry {
+            self.expire_dated();
+        }
         let id = outgoing.id;
         match outgoing.request {
             Request::PlaceOrder { client_order_id, spec } => self.place(id, client_order_id, &spec),
@@ -289,7 +306,7 @@ impl SimExchange {
         if self.over.len() == REMEMBERED {
             self.over.pop_front();
         }
-        self.over.push_back((order.client_order_id, order.id, order.filled));
+        self.over.push_back(*order);
     }
 
     fn tell(&mut self, order: &LiveOrder, execution: Execution) {

@@ -4,7 +4,7 @@ use alphaengine_core::exchange::{ExchangeError, ExchangeUpdate, Execution, Expir
 use alphaengine_core::id::{ClientOrderId, RequestId};
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::{OrderSpec, OrderType, PositionSide, Side, TimeInForce, WorkingType};
-use alphaengine_core::units::{NANOS_PER_SECOND, Nanos, Price, Qty};
+use alphaengine_core::units::{NANOS_PER_SECOND, Nanos, Price, Qty, Rounding};
 
 use super::SimExchange;
 use crate::filters::{self, refuse};
@@ -43,8 +43,7 @@ impl SimExchange {
             order_type if order_type.is_conditional() => Stage::Watching,
             _ => Stage::Taking,
         };
-        let (qty, arrived) = (spec.qty, self.now);
-        let order = LiveOrder { id: order_id, client_order_id, spec: *spec, qty, filled: Qty::ZERO, arrived, stage };
+        let order = LiveOrder::new(order_id, client_order_id, *spec, self.now, stage);
         let orders = &mut self.market_mut(symbol).orders;
         orders.push(order);
         let index = orders.len() - 1;
@@ -56,6 +55,7 @@ impl SimExchange {
 
     /// Whether an order may come in.
     fn accept(&self, client_order_id: &ClientOrderId, spec: &OrderSpec) -> Result<(), ExchangeError> {
+        filters::check_name(client_order_id)?;
         filters::check_flags(spec, self.hedge)?;
         let market = self.market(spec.symbol);
         if market.orders.iter().any(|order| order.client_order_id == *client_order_id) {
@@ -73,61 +73,81 @@ impl SimExchange {
         if spec.order_type.is_conditional() { self.accept_conditional(spec) } else { self.accept_regular(spec) }
     }
 
+    /// Whether the child of a conditional order that fires may go to the book.
+    pub(super) fn accept_child(&self, spec: &OrderSpec) -> Result<(), ExchangeError> {
+        let market = self.market(spec.symbol);
+        let mark = market.mark_beside_last().unwrap_or(market.last);
+        filters::check_child(spec, &market.instrument, mark)?;
+        self.accept_regular(spec)
+    }
+
     fn accept_regular(&self, spec: &OrderSpec) -> Result<(), ExchangeError> {
         let market = self.market(spec.symbol);
         let open = market.orders.iter().filter(|order| !order.is_conditional()).count();
         if open >= market.instrument.max_orders as usize {
             return Err(refuse(-2025, "Reach max open order limit."));
         }
-        if spec.order_type == OrderType::Market && market.last.is_zero() && market.touch.is_none() {
-            return Err(refuse(-1112, "No orders on book for symbol."));
-        }
-        let reducible = market.reducible(spec.side, spec.position_side);
-        if spec.only_reduces() {
-            // In hedge mode a closing order may not be larger than its position.
-            let too_large = spec.position_side != PositionSide::Both && spec.qty > reducible;
-            if reducible.is_zero() || too_large {
-                return Err(refuse(-2022, "ReduceOnly Order is rejected."));
-            }
-        }
-        if let OrderType::Limit { price, tif } = spec.order_type {
-            let takes = self.would_take(spec.symbol, spec.side, price);
-            match tif {
-                TimeInForce::Gtx if takes => {
-                    return Err(refuse(
-                        -5022,
-                        "Due to the order could not be executed as maker, the Post Only order will be rejected.",
-                    ));
-                }
-                TimeInForce::Fok if !takes || self.touch_size(spec) < spec.qty => {
-                    return Err(refuse(
-                        -5021,
-                        "Due to the order could not be filled immediately, the FOK order has been rejected.",
-                    ));
-                }
-                _ => {}
-            }
+        match spec.order_type {
+            OrderType::Limit { price, tif } => self.accept_limit(spec, price, tif)?,
+            _ => self.accept_market(spec)?,
         }
         if spec.only_reduces() {
-            return Ok(());
+            return self.accept_reduction(spec, spec.qty);
         }
-        self.accept_size(spec)?;
-        if self.can_afford(spec, spec.qty) { Ok(()) } else { Err(refuse(-2019, "Margin is insufficient.")) }
+        self.accept_size(spec, spec.qty, None)?;
+        if self.can_afford(spec, spec.qty, None) { Ok(()) } else { Err(refuse(-2019, "Margin is insufficient.")) }
     }
 
-    /// The position as it would be must fit the bracket of the leverage.
-    fn accept_size(&self, spec: &OrderSpec) -> Result<(), ExchangeError> {
+    fn accept_market(&self, spec: &OrderSpec) -> Result<(), ExchangeError> {
+        let market = self.market(spec.symbol);
+        if market.last.is_zero() && market.touch.is_none() {
+            return Err(refuse(-1112, "No orders on book for symbol."));
+        }
+        let first = self.market_price_now(spec.symbol, spec.side);
+        if first.is_some_and(|first| self.is_out_of_bounds(spec.symbol, spec.side, first)) {
+            return Err(refuse(-4131, "The counterparty's best price does not meet the PERCENT_PRICE filter limit."));
+        }
+        Ok(())
+    }
+
+    fn accept_limit(&self, spec: &OrderSpec, price: Price, tif: TimeInForce) -> Result<(), ExchangeError> {
+        let takes = self.would_take(spec.symbol, spec.side, price);
+        match tif {
+            TimeInForce::Gtx if takes || self.meets_own(spec.symbol, spec.side, price) => Err(refuse(
+                -5022,
+                "Due to the order could not be executed as maker, the Post Only order will be rejected.",
+            )),
+            TimeInForce::Fok if !takes || self.best(spec.symbol, spec.side, price).1 < spec.qty => {
+                Err(refuse(-5021, "Due to the order could not be filled immediately, the FOK order has been rejected."))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// There must be something to reduce. In one-way mode an order that is too large for it is cut when it fills; in hedge mode
+    /// it is refused.
+    fn accept_reduction(&self, spec: &OrderSpec, qty: Qty) -> Result<(), ExchangeError> {
+        let reducible = self.market(spec.symbol).reducible(spec.side, spec.position_side);
+        let is_too_large = spec.position_side != PositionSide::Both && qty > reducible;
+        if reducible.is_zero() || is_too_large {
+            return Err(refuse(-2022, "ReduceOnly Order is rejected."));
+        }
+        Ok(())
+    }
+
+    /// The position as it would be must fit the bracket of the leverage. The order numbered `without` gives way to this one.
+    fn accept_size(&self, spec: &OrderSpec, qty: Qty, without: Option<u64>) -> Result<(), ExchangeError> {
         let market = self.market(spec.symbol);
         let price = spec.order_type.price().unwrap_or(market.mark());
         let held = spec.side.signed(market.position(spec.position_side).qty());
         let resting = market
             .orders
             .iter()
-            .filter(|order| !order.is_conditional() && order.spec.side == spec.side)
+            .filter(|order| !order.is_conditional() && order.spec.side == spec.side && Some(order.id) != without)
             .filter(|order| order.spec.position_side == spec.position_side && !order.spec.only_reduces())
             .fold(Qty::ZERO, |sum, order| sum.saturating_add(order.remaining()));
-        let would_be = held.saturating_add(resting).saturating_add(spec.qty);
-        let notional = price.notional(would_be.max(Qty::ZERO), alphaengine_core::units::Rounding::Ceil);
+        let would_be = held.saturating_add(resting).saturating_add(qty);
+        let notional = price.notional(would_be.max(Qty::ZERO), Rounding::Ceil);
         let most = market.instrument.max_notional(market.leverage);
         if notional.is_ok_and(|notional| notional <= most) {
             Ok(())
@@ -167,14 +187,6 @@ impl SimExchange {
         if spec.working_type == WorkingType::Mark { market.mark() } else { market.last }
     }
 
-    fn touch_size(&self, spec: &OrderSpec) -> Qty {
-        match (&self.market(spec.symbol).touch, spec.side) {
-            (Some(book), Side::Buy) => book.ask_qty,
-            (Some(book), Side::Sell) => book.bid_qty,
-            (None, _) => Qty::MAX,
-        }
-    }
-
     pub(super) fn cancel(&mut self, id: RequestId, name: ClientOrderId, symbol: SymbolId, conditional: bool) {
         // The two services do not see each other's orders.
         let found = self.find(symbol, |order| order.client_order_id == name && order.is_conditional() == conditional);
@@ -198,13 +210,17 @@ impl SimExchange {
         }
         self.answer(id, Outcome::Done);
         let order = self.market(symbol).orders[index];
-        let is_post_only = order.tif() == TimeInForce::Gtx;
-        if qty <= order.filled || (is_post_only && self.would_take(symbol, order.spec.side, price)) {
-            self.remove(
-                symbol,
-                index,
-                if is_post_only { Execution::Expired(ExpiryReason::IocRemainder) } else { Execution::Canceled },
-            );
+        let side = order.spec.side;
+        let would_meet = self.would_take(symbol, side, price) || self.meets_own(symbol, side, price);
+        let end = if qty <= order.filled {
+            Some(Execution::Canceled)
+        } else if order.tif() == TimeInForce::Gtx && would_meet {
+            Some(Execution::Expired(ExpiryReason::IocRemainder))
+        } else {
+            None
+        };
+        if let Some(end) = end {
+            self.remove(symbol, index, end);
             return self.settle(symbol);
         }
         let mut changed = self.market_mut(symbol).orders.remove(index);
@@ -232,22 +248,29 @@ impl SimExchange {
             return Err(refuse(-5027, "No need to modify the order."));
         }
         filters::check_change(&order.spec, qty, price, &market.instrument, market.mark())?;
-        let more = qty.saturating_sub(order.qty);
-        let changed = OrderSpec { order_type: OrderType::Limit { price, tif: order.tif() }, ..order.spec };
-        if more.is_positive() && !order.spec.only_reduces() && !self.can_afford(&changed, more) {
-            return Err(refuse(-2019, "Margin is insufficient."));
+        let rest = qty.saturating_sub(order.filled);
+        if !rest.is_positive() {
+            return Ok(());
         }
-        Ok(())
+        let changed = OrderSpec { order_type: OrderType::Limit { price, tif: order.tif() }, ..order.spec };
+        if changed.only_reduces() {
+            return self.accept_reduction(&changed, rest);
+        }
+        self.accept_size(&changed, rest, Some(order.id))?;
+        let affordable = self.can_afford(&changed, rest, Some(order.id));
+        if affordable { Ok(()) } else { Err(refuse(-2019, "Margin is insufficient.")) }
     }
 
     pub(super) fn query(&mut self, id: RequestId, name: ClientOrderId, symbol: SymbolId, conditional: bool) {
-        let found = self.find(symbol, |order| order.client_order_id == name && order.is_conditional() == conditional);
-        let outcome = match found.map(|index| self.market(symbol).orders[index]) {
-            Some(order) => Outcome::Found { order_id: order.id, filled: order.filled, open: true },
-            None => match self.over.iter().rev().find(|(over, ..)| *over == name) {
-                Some((_, order_id, filled)) => Outcome::Found { order_id: *order_id, filled: *filled, open: false },
-                None => Outcome::NotFound,
-            },
+        let is_it = |order: &LiveOrder| order.client_order_id == name && order.is_known(conditional);
+        let found = |order: &LiveOrder, open| {
+            let order_id = if conditional { order.algo_id.unwrap_or(order.id) } else { order.id };
+            Outcome::Found { order_id, filled: order.filled, open }
+        };
+        let over = || self.over.iter().rev().find(|order| order.spec.symbol == symbol && is_it(order));
+        let outcome = match self.find(symbol, is_it) {
+            Some(index) => found(&self.market(symbol).orders[index], true),
+            None => over().map_or(Outcome::NotFound, |order| found(order, false)),
         };
         self.answer(id, outcome);
     }
@@ -274,8 +297,10 @@ impl SimExchange {
                 return Err(refuse(-2027, "Exceeded the maximum allowable position at current leverage."));
             }
         }
+        let before = market.leverage;
         self.market_mut(symbol).leverage = leverage;
-        if self.available().is_negative() && !market_is_idle(self.market(symbol)) {
+        if leverage < before && self.available().is_negative() {
+            self.market_mut(symbol).leverage = before;
             return Err(refuse(-2028, "Leverage is smaller than permitted: insufficient margin balance."));
         }
         Ok(())
@@ -328,10 +353,6 @@ impl SimExchange {
         let exposure = margin::Exposure { side, qty: position.qty().abs(), entry: position.entry_price() };
         if position.is_flat() { None } else { margin::liquidation_price(&market.instrument, &exposure, wallet) }
     }
-}
-
-fn market_is_idle(market: &crate::symbol::SymbolMarket) -> bool {
-    market.orders.is_empty() && market.is_flat()
 }
 
 fn tif(spec: &OrderSpec) -> TimeInForce {
