@@ -17,7 +17,7 @@ determinism:
     .ci/determinism
 
 test:
-    cargo test --workspace --locked
+    cargo test --locked
 
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked

@@ -62,6 +62,12 @@ pub trait Strategy: Sized {
         false
     }
 
+    /// Whether it names the position side of each order, as hedge mode demands (-4061 otherwise). `ctx.buy` and its like trade the
+    /// one position of one-way mode, so a strategy that uses them leaves this as it is, and a run in hedge mode is an error.
+    fn knows_hedge_mode(&self) -> bool {
+        false
+    }
+
     /// Before everything else: subscribe to timeframes, attach indicators, recall what was saved. What happened to orders and
     /// positions while the engine recovered is in the context.
     fn on_start(&mut self, _ctx: &mut Context<'_>) {}

@@ -12,6 +12,7 @@ use alphaengine_datasets::resample::Resample;
 use alphaengine_datasets::{Tape, sample};
 use serde_json::{Value, json};
 
+use super::session::file_identity;
 use super::{Options, Window, data_error};
 use crate::error::Error;
 
@@ -87,12 +88,7 @@ pub fn find(options: &Options) -> Result<Found, Error> {
         symbols.push((name.parse().map_err(|error| Error::new(format!("{error}")))?, timeframe));
     }
     let files = discovery.streams.iter().flat_map(|stream| &stream.files);
-    let files: Vec<Value> = files
-        .map(|file| {
-            let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
-            json!({"file": name, "bytes": std::fs::metadata(file).map_or(0, |file| file.len())})
-        })
-        .collect();
+    let files = files.map(|file| file_identity(file)).collect::<Result<Vec<_>, _>>()?;
     let warnings = discovery.warnings.clone();
     Ok(Found { source: Source::Files(discovery), symbols, description: Value::Array(files), warnings })
 }

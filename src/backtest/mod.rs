@@ -32,6 +32,11 @@ use outcome::{Figures, Timing};
 pub fn run_job<S: Strategy>(job: Job) -> Result<Outcome, Error> {
     let begun = Instant::now();
     let strategy = S::new(&job.params, &job.instruments).map_err(Error::new)?;
+    if job.options.hedge && !strategy.knows_hedge_mode() {
+        let problem =
+            format!("option --hedge: {} trades one position a symbol, not a long and a short one", job.strategy);
+        return Err(Error::new(problem).hint("leave --hedge out; a strategy that names position sides says so itself"));
+    }
     let tape = job.open_data()?;
     let (log, path) = job.open_log()?;
     let mut world = SimWorld::new(job.sim.clone(), &job.instruments, tape);

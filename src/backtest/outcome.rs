@@ -91,8 +91,18 @@ pub fn kept_json(job: &Job, figures: &Figures) -> Value {
         "state_hash": figures.state_hash,
         "notes": notes(job, figures),
         "config": job.description,
-        "report": report,
+        "report": as_text(json!(report)),
     })
+}
+
+/// The value with its fractions as decimal text, like every decimal of the object.
+fn as_text(value: Value) -> Value {
+    match value {
+        Value::Number(number) if number.is_f64() => Value::String(number.to_string()),
+        Value::Array(values) => values.into_iter().map(as_text).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, as_text(value))).collect(),
+        other => other,
+    }
 }
 
 /// What a reader of the figures must know about them.

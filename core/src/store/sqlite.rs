@@ -182,18 +182,28 @@ impl SqliteStore {
     }
 
     /// Ends in order: checkpoint, commit, and the write-ahead log folded into the file, so that who reads it later needs no file
-    /// beside it. While somebody reads it now, it keeps its log.
+    /// beside it. A store that was made here and cannot be ended is removed.
     pub fn close(mut self) -> Result<(), Error> {
-        self.checkpoint()?;
-        self.commit()?;
-        let folded = self.connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
-        let folded = folded.and_then(|()| self.connection.pragma_update(None, "journal_mode", "DELETE"));
-        match folded.map_err(|error| Error::sqlite(&self.path, &error)) {
-            Ok(()) | Err(Error::InUse { .. }) => {
+        let ended = self.checkpoint().and_then(|()| self.commit()).and_then(|()| self.fold_log());
+        match ended {
+            Ok(()) => {
                 self.is_new = false;
                 Ok(())
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                self.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    /// Folds the write-ahead log into the file. While somebody reads the store, it keeps its log.
+    fn fold_log(&mut self) -> Result<(), Error> {
+        let folded = self.connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
+        let folded = folded.and_then(|()| self.connection.pragma_update(None, "journal_mode", "DELETE"));
+        match folded.map_err(|error| Error::sqlite(&self.path, &error)) {
+            Err(Error::InUse { .. }) => Ok(()),
+            folded => folded,
         }
     }
 
