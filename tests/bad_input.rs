@@ -82,7 +82,7 @@ fn options_that_cannot_be_are_named() {
         ("--symbol BTC/USDT", "option --symbol: `BTC/USDT` is not a symbol: *"),
         (
             "--data BTCUSDT-1m.csv --symbol SOLUSDT",
-            "there are no data of SOLUSDT; the files have BTCUSDT\nhint: the symbol is told by the beginning of the file's name",
+            "option --symbol: there are no data of SOLUSDT; the data have BTCUSDT\nhint: the symbol is told by the beginning of the file's name",
         ),
         (
             "--data sample --data BTCUSDT-1m.csv",
@@ -293,6 +293,46 @@ fn files_that_cannot_be_read_are_named() {
         assert_says(&desk.refusal(&["backtest", "--data", &name]), &format!("{name}: {sentence}"), &case);
         assert_says(&desk.refusal(&["data", "import", &name]), &format!("{name}: {sentence}"), &case);
     }
+    // What cannot be traded on, and what is not there in the time that is wanted.
+    let desk = desk_with("markPriceKlines/BTCUSDT-1m.csv", &text);
+    for (args, sentence) in [
+        (
+            "--data markPriceKlines/BTCUSDT-1m.csv",
+            "there is nothing to trade BTCUSDT on in these files: no klines, trades or book tickers\nhint: *--data*",
+        ),
+        (
+            "--data BTCUSDT-1m.csv --symbol BTCUSDT --timerange 20230101-20230201",
+            "there are no data of BTCUSDT between 2023-01-01T00:00:00.000Z and 2023-02-01T00:00:00.000Z\nhint: *",
+        ),
+    ] {
+        let args: Vec<&str> = ["backtest"].into_iter().chain(args.split(' ')).collect();
+        assert_says(&desk.refusal(&args), sentence, &format!("{args:?}"));
+    }
+    for (args, sentence) in [
+        (
+            "list --catalog nope",
+            "option --catalog: there is no folder nope\nhint: `alphaengine data import FILE --catalog nope` makes it",
+        ),
+        (
+            "fetch --symbol BTCUSDT --from 2024-01 --kind foo",
+            "option --kind: `foo` is not a kind of data; known are klines markPriceKlines fundingRate bookTicker trades aggTrades",
+        ),
+        ("fetch --symbol BTCUSDT --from 2024-01 --kind recording", "the archive has no recordings\nhint: *"),
+    ] {
+        let args: Vec<&str> = ["data"].into_iter().chain(args.split(' ')).collect();
+        assert_says(&desk.refusal(&args), sentence, &format!("{args:?}"));
+    }
+    desk.ok(&["data", "import", "BTCUSDT-1m.csv"]);
+    assert_says(
+        &desk.refusal(&["data", "import", "BTCUSDT-1m.csv"]),
+        "data/catalog/*: the catalogue already has 2024-05\nhint: *--replace",
+        "a month that is there",
+    );
+    assert_says(
+        &desk.refusal(&["data", "list", "--symbol", "BTCUSD"]),
+        "option --symbol: there are no data of BTCUSD; the data have BTCUSDT\nhint: did you mean `--symbol BTCUSDT`?",
+        "a symbol that the catalogue lacks",
+    );
     let desk = desk_with("notes/README.md", "no data here");
     for args in [["backtest", "--data"], ["data", "import"], ["data", "check"], ["data", "list"]] {
         let said = |name| desk.refusal(&[args[0], args[1], name]);

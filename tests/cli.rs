@@ -396,15 +396,24 @@ fn funding_is_paid_said_or_refused() {
     settlements(&[0, 8, 16, 24, 32, 40]);
     let report = desk.json(&[&bars[..], &rates, &quiet, &["--require-funding"]].concat());
     assert!(report["funding"].as_str().unwrap().starts_with('-'), "{report}");
-    for (hours, hole) in [
-        (&[0, 8, 24, 32, 40][..], "between 2024-05-01T08:00:00.000Z and 2024-05-02T00:00:00.000Z"),
-        (&[24, 32, 40], "between 2024-05-01T00:00:00.000Z and 2024-05-02T00:00:00.000Z"),
-        (&[0, 8, 16, 24], "between 2024-05-02T00:00:00.000Z and 2024-05-02T23:59:59.999Z"),
+    for (hours, edge, when) in [
+        (&[24, 32, 40][..], "begin at 2024-05-02T00:00:00.000Z", "before"),
+        (&[0, 8, 16, 24], "end at 2024-05-02T00:00:00.000Z", "after"),
     ] {
         settlements(hours);
-        let said = desk.refusal(&[&["backtest"], &bars[..], &rates, &["--store", "run.db"]].concat());
-        assert!(said.starts_with(&format!("error: funding rates of BTCUSDT are missing {hole}\nhint: ")), "{said}");
+        let report = desk.json(&[&bars[..], &rates, &quiet].concat());
+        let note = format!("funding rates of BTCUSDT {edge}: {when} that positions paid and received none");
+        assert!(report["notes"].to_string().contains(&note), "{}", report["notes"]);
+        let said = desk.refusal(&[&["backtest", "--require-funding"], &bars[..], &rates, &quiet].concat());
+        let refusal = format!("error: funding rates of BTCUSDT {edge}: there are none {when} that");
+        assert!(said.starts_with(&refusal), "{said}");
     }
+
+    settlements(&[0, 8, 24, 32, 40]);
+    let said = desk.refusal(&[&["backtest"], &bars[..], &rates, &["--store", "run.db"]].concat());
+    let hole = "between 2024-05-01T08:00:00.000Z and 2024-05-02T00:00:00.000Z";
+    assert!(said.starts_with(&format!("error: funding rates of BTCUSDT are missing {hole}\nhint: ")), "{said}");
+    assert!(said.contains("--timerange"), "{said}");
 }
 
 #[test]
@@ -494,6 +503,49 @@ fn data_are_imported_listed_and_checked() {
         assert_eq!((ended.code, ended.err.as_str()), (1, ""), "{ended:?}");
         assert!(ended.out.contains(finding), "{name}: {}", ended.out);
     }
+}
+
+/// Each file is whole by itself; what is missing lies between them.
+#[test]
+fn missing_bars_between_files_are_told_by_a_backtest_and_by_a_check() {
+    let desk = Desk::new();
+    let month = |from: i64| KLINES.to_owned() + &lines(30, |n| bar(START + (from + n) * MINUTE, n));
+    desk.write("data/BTCUSDT-1m-a.csv", month(0));
+    desk.write("data/BTCUSDT-1m-b.csv", month(30));
+    let notes = || {
+        let report = desk.json(&["--data", "data", "--param", "fast=2", "--param", "slow=5", "--store", "none"]);
+        report["notes"].to_string()
+    };
+    assert!(!notes().contains("missing"), "{}", notes());
+    let whole = desk.run(&["data", "check", "data"]);
+    assert_eq!((whole.code, whole.err.as_str()), (0, ""), "{whole:?}");
+    assert!(whole.out.ends_with("\nBTCUSDT klines 1m: 2 files, nothing missing between them\n"), "{}", whole.out);
+
+    desk.write("data/BTCUSDT-1m-c.csv", month(120));
+    let told = "BTCUSDT klines: 60 bars are missing, from 2024-05-01T00:59:59.999Z to 2024-05-01T02:00:00.000Z";
+    assert!(notes().contains(told), "{}", notes());
+    let holed = desk.run(&["data", "check", "data"]);
+    assert_eq!((holed.code, holed.err.as_str()), (1, ""), "{holed:?}");
+    let expected = "\nBTCUSDT klines 1m: 3 files, problems\n  problem: missing between files: 60\n    \
+                    2024-05-01T01:00:00.000Z: 60 rows up to 2024-05-01T02:00:00.000Z\n";
+    assert!(holed.out.ends_with(expected), "{}", holed.out);
+    assert_eq!(holed.out.matches("nothing wrong").count(), 3, "{}", holed.out);
+}
+
+#[test]
+fn a_catalogue_is_listed_by_its_name_and_symbols() {
+    let desk = Desk::new();
+    desk.write("BTCUSDT-1m.csv", KLINES.to_owned() + &minutes(20));
+    desk.write("ETHUSDT-1m.csv", KLINES.to_owned() + &minutes(20));
+    desk.ok(&["data", "import", "--catalog", "mine", "BTCUSDT-1m.csv", "ETHUSDT-1m.csv"]);
+    let list = |args: &[&str]| desk.ok(&[&["data", "list"], args].concat()).lines().count();
+    assert_eq!(list(&["--catalog", "mine"]), 3, "a head and two streams");
+    assert_eq!(list(&["--catalog", "mine", "--symbol", "ethusdt"]), 2);
+    assert_eq!(list(&["--symbol", "BTCUSDT", "BTCUSDT-1m.csv"]), 2);
+    // A file whose name tells no symbol is listed by the option that the error names.
+    desk.write("prices/1m.csv", KLINES.to_owned() + &minutes(20));
+    assert!(desk.refusal(&["data", "list", "prices/1m.csv"]).contains("--symbol"));
+    assert_eq!(list(&["--symbol", "BTCUSDT", "prices/1m.csv"]), 2);
 }
 
 #[test]

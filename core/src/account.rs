@@ -17,12 +17,15 @@ pub struct Account {
     /// The sum of `symbols[..].unrealized`.
     unrealized: i128,
     symbols: Vec<Valuation>,
+    /// The symbol whose price last changed the equity, and its price before that.
+    before: (SymbolId, Price),
 }
 
 /// One symbol's part.
 #[derive(Debug, Clone, Copy, Default)]
 struct Valuation {
-    /// The newest mark price; while there has never been one, the last price. Zero before the first.
+    /// The newest mark price, bars too coarse to value anything left out; while there has never been one, the last price. Zero
+    /// before the first.
     price: Price,
     has_mark: bool,
     is_held: bool,
@@ -42,7 +45,13 @@ impl Valuation {
 
 impl Account {
     pub fn new(asset: Asset, symbols: usize) -> Account {
-        Account { asset, holdings: 0, unrealized: 0, symbols: vec![Valuation::default(); symbols] }
+        Account {
+            asset,
+            holdings: 0,
+            unrealized: 0,
+            symbols: vec![Valuation::default(); symbols],
+            before: (SymbolId(0), Price::ZERO),
+        }
     }
 
     /// The asset in which equity is counted; what is held in others is left out.
@@ -68,10 +77,11 @@ impl Account {
         if valuation.price == price {
             return false;
         }
-        valuation.price = price;
+        let before = std::mem::replace(&mut valuation.price, price);
         if !valuation.is_held {
             return false;
         }
+        self.before = (symbol, before);
         let unrealized = valuation.exact_unrealized();
         self.unrealized += unrealized - valuation.unrealized;
         valuation.unrealized = unrealized;
@@ -118,6 +128,12 @@ impl Account {
     pub fn price(&self, symbol: SymbolId) -> Option<Price> {
         let price = self.symbols[symbol.index()].price;
         price.is_positive().then_some(price)
+    }
+
+    /// The price at which the symbol's positions were valued before the equity last changed by a price.
+    pub fn price_before(&self, symbol: SymbolId) -> Option<Price> {
+        let (moved, before) = self.before;
+        if moved == symbol && before.is_positive() { Some(before) } else { self.price(symbol) }
     }
 
     /// The sum of the magnitudes of all positions at their prices, rounded up; saturates.

@@ -85,6 +85,10 @@ pub struct Engine<S, L> {
     recorded: Vec<Recorded>,
     outgoing: Vec<Outgoing>,
     closed_bars: Vec<Bar>,
+    /// Money or positions moved at this instant, and the equity after it is not observed yet.
+    is_unobserved: bool,
+    /// The exchange's time of the newest market update that was heard.
+    heard_until: Timestamp,
     /// Commands and timers since `now` last changed, to stop a strategy that never stops.
     commands_now: u32,
     life: Life,
@@ -169,6 +173,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             recorded: Vec::with_capacity(16),
             outgoing: Vec::with_capacity(16),
             closed_bars: Vec::new(),
+            is_unobserved: false,
+            heard_until: Timestamp::MIN,
             commands_now: 0,
             life: Life::Fresh,
         }
@@ -246,9 +252,20 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         if at < self.now {
             return Err(Error::TimeWentBack { from: self.now, to: at });
         }
+        if self.is_unobserved {
+            self.observe_moves();
+        }
         self.now = at;
         self.commands_now = 0;
         if at >= self.due { self.on_due() } else { Ok(()) }
+    }
+
+    /// Looks at the equity after everything that moved money at one instant: between a liquidation and what the insurance fund
+    /// makes up for, or between a fill and its price, there is none that ever was.
+    #[cold]
+    fn observe_moves(&mut self) {
+        self.is_unobserved = false;
+        self.performance.observe_moves(self.now, &self.account);
     }
 
     /// A day ended, a timer is due, or an order is in doubt.
@@ -330,6 +347,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
 
     fn on_end(&mut self) -> Result<(), Error> {
         self.call(|strategy, ctx| strategy.on_stop(ctx))?;
+        self.observe_moves();
         self.performance.finish(self.now, &self.state, &self.account);
         self.record(Source::Bot, None, None, SessionStopped { reason: "the inputs ended".into() })
     }

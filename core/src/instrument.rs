@@ -392,6 +392,7 @@ struct BracketEntry {
     #[serde(deserialize_with = "whole_number")]
     initial_leverage: u32,
     notional_floor: Money,
+    #[serde(deserialize_with = "cap")]
     notional_cap: Money,
     maint_margin_ratio: Rate,
     cum: Money,
@@ -402,6 +403,16 @@ fn whole_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32
     let is_whole = value.steps() % crate::units::SCALE == 0;
     let whole = u32::try_from(value.steps() / crate::units::SCALE).ok().filter(|_| is_whole);
     whole.ok_or_else(|| serde::de::Error::custom(format_args!("`{value}` is not a whole number")))
+}
+
+/// The exchange writes 2^63 - 1 for "no cap", which is more than a Money can be: the largest Money is no cap either.
+fn cap<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Money, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match text.parse::<Money>() {
+        Err(crate::units::Error::OutOfRange(_)) if !text.starts_with('-') => Ok(Money::MAX),
+        _ => Money::deserialize(value).map_err(serde::de::Error::custom),
+    }
 }
 
 impl BracketEntry {

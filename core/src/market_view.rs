@@ -20,6 +20,8 @@ struct SymbolView {
     last: Price,
     mark: Price,
     book: Option<BookTicker>,
+    /// The market has said a price of its own, so quotes need not stand for it.
+    is_traded: bool,
     /// The first series is the one that the data bring; the others are built from it.
     series: Vec<BarSeries>,
     /// The first series is built from trades, because the data bring no bars.
@@ -103,7 +105,9 @@ impl MarketView {
 
     #[inline]
     pub fn on_price(&mut self, symbol: SymbolId, price: Price) {
-        self.symbols[symbol.index()].last = price;
+        let view = &mut self.symbols[symbol.index()];
+        view.last = price;
+        view.is_traded = true;
     }
 
     #[inline]
@@ -111,13 +115,15 @@ impl MarketView {
         self.symbols[symbol.index()].mark = mark.price;
     }
 
+    /// Takes a quote. True where its middle is the newest price, because there have been no trades and no bars.
     #[inline]
-    pub fn on_book(&mut self, symbol: SymbolId, book: BookTicker) {
+    pub fn on_book(&mut self, symbol: SymbolId, book: BookTicker) -> bool {
         let view = &mut self.symbols[symbol.index()];
         view.book = Some(book);
-        if view.last.is_zero() {
+        if !view.is_traded {
             view.last = book.mid();
         }
+        !view.is_traded
     }
 
     /// Takes a closed bar of the data. Bars of higher timeframes that close with it are added to `closed`.
@@ -125,6 +131,7 @@ impl MarketView {
     pub fn on_bar(&mut self, symbol: SymbolId, bar: &Bar, closed: &mut Vec<Bar>) {
         let view = &mut self.symbols[symbol.index()];
         view.last = bar.close;
+        view.is_traded = true;
         view.bars += 1;
         let Some((base, higher)) = view.series.split_first_mut() else {
             return;
@@ -143,6 +150,7 @@ impl MarketView {
     pub fn on_trade(&mut self, symbol: SymbolId, at: Timestamp, trade: &Trade, closed: &mut Vec<Bar>) {
         let view = &mut self.symbols[symbol.index()];
         view.last = trade.price;
+        view.is_traded = true;
         if view.from_trades {
             for series in &mut view.series {
                 if let Some(bar) = series.push_trade(at, trade.price, trade.qty) {

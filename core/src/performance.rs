@@ -159,24 +159,29 @@ impl Performance {
         prices.last = price;
     }
 
-    /// The equity changed.
+    /// A price changed the equity.
     #[inline]
     pub fn observe(&mut self, at: Timestamp, account: &Account) {
         if at >= self.due {
-            self.observe_due(at, account);
+            self.observe_due(at, account, |symbol| account.price_before(symbol));
         } else if let Some(tracker) = &mut self.tracker {
             tracker.observe(at, account.equity_exact());
         }
     }
 
+    /// Everything that moved money or positions at one instant has done so, and no price changed with it.
+    pub fn observe_moves(&mut self, at: Timestamp, account: &Account) {
+        self.observe_due(at, account, |symbol| account.price(symbol));
+    }
+
     /// An observation with which the run begins, a bucket or a day ends, or after which money or positions are different.
     #[cold]
-    fn observe_due(&mut self, at: Timestamp, account: &Account) {
+    fn observe_due(&mut self, at: Timestamp, account: &Account, before: impl Fn(SymbolId) -> Option<Price>) {
         if self.ended.is_some() {
             return;
         }
         let is_start = std::mem::take(&mut self.is_capital) || self.tracker.is_none();
-        let notional_before = self.notional(account);
+        let notional_before = self.notional(before);
         for (symbol, held) in self.changed.drain(..) {
             self.held[symbol.index()] = held;
         }
@@ -184,11 +189,11 @@ impl Performance {
             self.asset = account.asset();
             self.tracker = Some(EquityTracker::new(at, account.equity()));
         }
-        let notional = if self.moved { self.notional(account) } else { notional_before };
+        let notional = self.notional(|symbol| account.price(symbol));
         let Some(tracker) = &mut self.tracker else {
             return;
         };
-        // Until now the wallet was what it was, and so were the quantities held; the price may be the new one.
+        // Until now the wallet, the quantities held and their prices were what they were.
         tracker.roll(at, self.wallet, notional_before);
         if self.moved {
             tracker.account_changed(at, account.equity_exact(), notional);
@@ -200,11 +205,11 @@ impl Performance {
         self.due = tracker.next_boundary();
     }
 
-    /// The magnitude of what was held at the last observation, at the newest prices.
-    fn notional(&self, account: &Account) -> Money {
+    /// The magnitude of what was held at the last observation, at these prices.
+    fn notional(&self, price: impl Fn(SymbolId) -> Option<Price>) -> Money {
         let held = self.held.iter().enumerate().filter(|(_, held)| !held.is_zero());
         held.fold(Money::ZERO, |total, (index, held)| {
-            let price = account.price(SymbolId(index as u16)).unwrap_or(Price::ZERO);
+            let price = price(SymbolId(index as u16)).unwrap_or(Price::ZERO);
             total.saturating_add(price.notional(*held, crate::units::Rounding::Ceil).unwrap_or(Money::MAX))
         })
     }

@@ -14,6 +14,7 @@ use alphaengine_core::exchange::{
     ExchangeError, ExchangeUpdate, Execution, ExpiryReason, Input, Outcome, Request, Setting, TransferReason,
 };
 use alphaengine_core::ledger::Account;
+use alphaengine_core::market::MarketData;
 use alphaengine_core::mode::EngineMode;
 use alphaengine_core::prelude::*;
 use alphaengine_core::risk::Limits;
@@ -48,6 +49,62 @@ fn refusal(desk: &mut Desk<MemoryLog>, spec: OrderSpec) -> String {
     assert_eq!(sent, None, "the order left");
     assert!(matches!(desk.events().last().unwrap().event, Event::CommandRefused(_) | Event::EngineModeChanged(_)));
     desk.puppet.heard().join("; ")
+}
+
+mod valuation {
+    use super::*;
+
+    /// A mark that is older than the last price does not hide what the price did since.
+    #[test]
+    fn only_marks_as_fine_as_the_bars_value_the_account() {
+        let equities = |base: Option<Timeframe>, timeframe| {
+            let mut desk = Desk::with(Config { base_timeframes: vec![base, Some(Timeframe::H8)], ..config() });
+            desk.trade("10", "100");
+            let before = desk.engine.account().equity();
+            let mark = price("130");
+            let (open_time, volume) = (noon(), Qty::ZERO);
+            let bar = Bar { open_time, open: mark, high: mark, low: mark, close: mark, volume, timeframe };
+            desk.puppet.heard();
+            desk.market(BTC, MarketData::MarkBar(bar));
+            assert_eq!(desk.puppet.heard(), ["mark 130"], "the strategy is told in any case");
+            assert_eq!(desk.engine.market().mark_price(BTC), Some(mark));
+            let at_mark = desk.engine.account().equity();
+            desk.price(BTC, "90");
+            let gained = |after: Money| after.saturating_sub(before).to_string();
+            (gained(at_mark), gained(desk.engine.account().equity()))
+        };
+        let valued = ("300".to_owned(), "300".to_owned());
+        let ignored = ("0".to_owned(), "-100".to_owned());
+        assert_eq!(equities(Some(Timeframe::M1), Timeframe::M1), valued);
+        assert_eq!(equities(Some(Timeframe::M1), Timeframe::M3), ignored);
+        assert_eq!(equities(Some(Timeframe::M1), Timeframe::H8), ignored);
+        assert_eq!(equities(Some(Timeframe::H1), Timeframe::H1), valued);
+        // Where ticks decide, bars of a minute are the coarsest that do.
+        assert_eq!(equities(None, Timeframe::M1), valued);
+        assert_eq!(equities(None, Timeframe::M3), ignored);
+    }
+
+    /// Where nobody tells of trades, the middle of the quotes is the price; where somebody does, it is not.
+    #[test]
+    fn quotes_value_the_account_only_where_there_is_nothing_else() {
+        let quote = |bid: &str, ask: &str| {
+            let (bid, ask) = (price(bid), price(ask));
+            MarketData::BookTicker(BookTicker { update_id: 1, bid, bid_qty: Qty::ONE, ask, ask_qty: Qty::ONE })
+        };
+        let log = MemoryLog::new(Encoder::new(scope(), &support::instruments()));
+        let puppet = Puppet::default();
+        let engine = Engine::new(config(), puppet.clone(), log);
+        let mut quoted = Desk::over(engine, puppet, noon());
+        quoted.step(Input::Ready);
+        for (bid, ask, middle) in [("99", "101", "100"), ("119", "121", "120")] {
+            quoted.market(BTC, quote(bid, ask));
+            assert_eq!(quoted.engine.account().price(BTC), Some(price(middle)));
+            assert_eq!(quoted.engine.market().last_price(BTC), Some(price(middle)));
+        }
+        quoted.price(BTC, "110");
+        quoted.market(BTC, quote("129", "131"));
+        assert_eq!(quoted.engine.account().price(BTC), Some(price("110")));
+    }
 }
 
 mod risk {

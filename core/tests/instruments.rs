@@ -84,6 +84,26 @@ fn brackets_are_read_in_each_of_their_three_shapes() {
     assert_eq!(brackets(&stranger).unwrap()[0].max_leverage, 20, "of others nothing is taken");
 }
 
+/// The exchange writes the largest 64-bit number where there is no cap: as text, as a whole number, or as a float.
+#[test]
+fn a_cap_beyond_all_money_is_no_cap() {
+    let rows = |cap: &str| {
+        let json = format!(
+            r#"[{{"symbol": "BTCUSDT", "brackets": [
+                {{"initialLeverage": 20, "notionalFloor": 0, "notionalCap": 5000, "maintMarginRatio": 0.01, "cum": 0}},
+                {{"initialLeverage": 1, "notionalFloor": 5000, "notionalCap": {cap}, "maintMarginRatio": 0.5, "cum": 2450}}]}}]"#
+        );
+        brackets(&json)
+    };
+    for cap in ["\"9223372036854775807\"", "9223372036854775807", "9.223372036854776e18", "18446744073709551615"] {
+        let caps: Vec<Money> = rows(cap).unwrap().iter().map(|bracket| bracket.cap).collect();
+        assert_eq!(caps, [Money::whole(5000), Money::MAX], "{cap}");
+    }
+    for cap in ["\"-9223372036854775807\"", "-9223372036854775807", "\"inf\"", "\"\"", "null", "[]"] {
+        assert!(rows(cap).is_err(), "{cap}");
+    }
+}
+
 #[test]
 fn brackets_with_a_hole_are_refused() {
     let row = |floor: &str, cap: &str, leverage: &str, ratio: &str| {

@@ -100,6 +100,8 @@ pub struct CheckReport {
     pub rows: u64,
     pub first: Option<Timestamp>,
     pub last: Option<Timestamp>,
+    /// How far rows are apart: the timeframe of bars, the usual time between fundings. Of other rows nothing says that.
+    pub spacing: Option<Nanos>,
     /// Problems before information.
     pub findings: Vec<Finding>,
 }
@@ -138,6 +140,93 @@ impl fmt::Display for CheckReport {
     }
 }
 
+/// What is missing between the files of one stream, where each file by itself may be whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Between {
+    pub symbol: String,
+    pub kind: Kind,
+    pub timeframe: Option<Timeframe>,
+    pub files: usize,
+    /// Rows that are missing between one file and the next, in all.
+    pub missing: u64,
+    /// The first [`EXAMPLES`] holes.
+    pub examples: Vec<Example>,
+}
+
+impl Between {
+    /// Looks at the streams that have several files, by the reports of these. Streams of which nothing says when the next
+    /// row should come are left out.
+    pub fn files(reports: &[CheckReport]) -> Vec<Between> {
+        let mut streams: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for report in reports {
+            if let (Some(first), Some(last)) = (report.first, report.last) {
+                let key = (&report.symbol, report.kind, report.timeframe);
+                streams.entry(key).or_default().push((first, last, report.spacing));
+            }
+        }
+        let several = streams.into_iter().filter(|(_, files)| files.len() > 1);
+        several.filter_map(|((symbol, kind, timeframe), files)| Between::of(symbol, kind, timeframe, files)).collect()
+    }
+
+    fn of(
+        symbol: &str,
+        kind: Kind,
+        timeframe: Option<Timeframe>,
+        mut files: Vec<(Timestamp, Timestamp, Option<Nanos>)>,
+    ) -> Option<Between> {
+        // A file with a single funding does not tell how far apart they are. Of two that differ the longer time holds,
+        // because the exchange changes it now and then.
+        let widest = files.iter().filter_map(|(_, _, spacing)| *spacing).max().filter(|spacing| *spacing > 0)?;
+        files.sort_unstable();
+        let symbol = symbol.to_owned();
+        let mut between = Between { symbol, kind, timeframe, files: files.len(), missing: 0, examples: Vec::new() };
+        let mut before: Option<(Timestamp, Option<Nanos>)> = None;
+        for (first, last, spacing) in files {
+            if let Some((latest, earlier)) = before {
+                let usual = earlier.max(spacing).unwrap_or(widest);
+                let missing = missing_within(first.since(latest), usual);
+                if missing > 0 {
+                    between.missing = between.missing.saturating_add(missing);
+                    if between.examples.len() < EXAMPLES {
+                        let what = format!("{missing} rows up to {first}");
+                        between.examples.push(Example { at: latest.plus(usual), what });
+                    }
+                }
+            }
+            let goes_on = before.is_none_or(|(latest, _)| latest < last);
+            before = if goes_on { Some((last, spacing)) } else { before };
+        }
+        Some(between)
+    }
+
+    pub fn is_clean(&self) -> bool {
+        self.missing == 0
+    }
+}
+
+impl fmt::Display for Between {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.symbol, self.kind)?;
+        if let Some(timeframe) = self.timeframe {
+            write!(f, " {timeframe}")?;
+        }
+        if self.is_clean() {
+            return write!(f, ": {} files, nothing missing between them", self.files);
+        }
+        write!(f, ": {} files, problems\n  problem: missing between files: {}", self.files, self.missing)?;
+        for Example { at, what } in &self.examples {
+            write!(f, "\n    {at}: {what}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Rows that are missing between two that are `span` apart. Fundings come with a few milliseconds of jitter, so that only
+/// whole ones count.
+fn missing_within(span: Nanos, usual: Nanos) -> u64 {
+    (span.saturating_add(usual / 2) / usual - 1).max(0).unsigned_abs()
+}
+
 /// What contradicts itself in a bar, if anything: the one rule for readers and checks.
 pub fn check_ohlc(bar: &Bar) -> Option<String> {
     let Bar { open, high, low, close, volume, .. } = *bar;
@@ -171,25 +260,29 @@ pub struct Checker {
     time: Option<Timestamp>,
     id: Option<i64>,
     price: Option<Price>,
+    /// Bars that have not come: when the first of them opens, when the bar after them does, and how many they are. A bar that
+    /// comes late is none of them, so that what is missing shows only at the end.
+    missing: BTreeMap<Timestamp, (Timestamp, u64)>,
     /// Times of fundings: few, and what is usual shows only at the end.
     fundings: Vec<Timestamp>,
     findings: BTreeMap<FindingKind, Finding>,
 }
 
 impl Checker {
-    /// `timeframe` is for bars, and `tick` where off-grid prices are to be counted.
+    /// `timeframe` is for bars, and `tick` where off-grid prices are to be counted. Mark prices are averages and have no grid.
     pub fn new(kind: Kind, timeframe: Option<Timeframe>, symbol: &str, tick: Option<Price>) -> Checker {
         Checker {
             symbol: symbol.to_owned(),
             kind,
             timeframe,
-            tick: tick.filter(|tick| tick.is_positive()),
+            tick: tick.filter(|tick| tick.is_positive() && kind != Kind::MarkPriceKlines),
             rows: 0,
             first: None,
             latest: None,
             time: None,
             id: None,
             price: None,
+            missing: BTreeMap::new(),
             fundings: Vec::new(),
             findings: BTreeMap::new(),
         }
@@ -203,10 +296,12 @@ impl Checker {
             (Chunk::Funding(rows), Kind::FundingRate) => rows.iter().for_each(|row| self.funding(row)),
             (Chunk::Books(rows), Kind::BookTicker) => rows.iter().for_each(|row| self.book(row)),
             (Chunk::Trades(rows), Kind::Trades | Kind::AggTrades) => rows.iter().for_each(|row| self.trade(row)),
+            // Those of a recording, which come one by one.
+            (Chunk::Marks(rows), Kind::MarkPriceKlines) => rows.iter().for_each(|row| self.mark(row)),
             // A recording holds several streams, each of its own order.
             (Chunk::Books(rows), Kind::Recording) => rows.iter().for_each(|row| self.book_values(row.at, &row.row)),
             (Chunk::Trades(rows), Kind::Recording) => rows.iter().for_each(|row| self.trade_values(row.at, &row.row)),
-            (Chunk::Marks(rows), Kind::Recording) => rows.iter().for_each(|row| self.price(row.at, row.row)),
+            (Chunk::Marks(rows), Kind::Recording) => rows.iter().for_each(|row| self.mark_value(row)),
             (chunk, kind) => {
                 let at = self.latest.unwrap_or(Timestamp::ZERO);
                 self.found(FindingKind::WrongKind, at, chunk.len() as u64, || format!("these rows are not {kind}"));
@@ -217,7 +312,9 @@ impl Checker {
 
     /// What was found in all rows.
     pub fn finish(mut self) -> CheckReport {
-        self.funding_gaps();
+        self.bar_gaps();
+        let usual = self.funding_gaps();
+        let spacing = if self.kind.has_timeframe() { self.timeframe.map(Timeframe::nanos) } else { usual };
         let mut findings: Vec<Finding> = self.findings.into_values().collect();
         findings.sort_by_key(|finding| (finding.kind.is_information(), finding.kind));
         CheckReport {
@@ -227,6 +324,7 @@ impl Checker {
             rows: self.rows,
             first: self.first,
             last: self.latest,
+            spacing,
             findings,
         }
     }
@@ -279,10 +377,9 @@ impl Checker {
             self.found(FindingKind::Misaligned, at, 1, || format!("a bar of {} that opens here", bar.timeframe));
         }
         if let Some(latest) = latest {
-            let missing = at.since(latest.plus(timeframe.nanos())) / timeframe.nanos();
-            if missing > 0 {
-                let next = latest.plus(timeframe.nanos());
-                self.found(FindingKind::Gap, next, missing as u64, || format!("{missing} bars up to {at}"));
+            self.miss(latest.plus(timeframe.nanos()), at, timeframe);
+            if at < latest {
+                self.came_late(at, timeframe);
             }
         }
         if let Some(what) = check_ohlc(bar) {
@@ -301,6 +398,30 @@ impl Checker {
             self.large_move(at, bar.low.min(before), bar.high.max(before));
         }
         self.price = Some(bar.close);
+    }
+
+    /// Keeps in mind the bars that should open from `from` on and before `to`, if any.
+    fn miss(&mut self, from: Timestamp, to: Timestamp, timeframe: Timeframe) {
+        let count = to.since(from) / timeframe.nanos();
+        if count > 0 {
+            self.missing.insert(from, (to, count.unsigned_abs()));
+        }
+    }
+
+    /// Takes a bar out of those that have not come.
+    fn came_late(&mut self, at: Timestamp, timeframe: Timeframe) {
+        let span = self.missing.range(..=at).next_back().map(|(from, (to, _))| (*from, *to));
+        if let Some((from, to)) = span.filter(|(_, to)| at < *to) {
+            self.missing.remove(&from);
+            self.miss(from, at, timeframe);
+            self.miss(at.plus(timeframe.nanos()), to, timeframe);
+        }
+    }
+
+    fn bar_gaps(&mut self) {
+        for (from, (to, missing)) in std::mem::take(&mut self.missing) {
+            self.found(FindingKind::Gap, from, missing, || format!("{missing} bars up to {to}"));
+        }
     }
 
     fn funding(&mut self, row: &Timed<Funding>) {
@@ -347,13 +468,28 @@ impl Checker {
         self.price(at, trade.price);
     }
 
+    fn mark(&mut self, row: &Timed<Price>) {
+        self.follow(row.at, false);
+        self.mark_value(row);
+    }
+
+    fn mark_value(&mut self, row: &Timed<Price>) {
+        self.seen(row.at);
+        self.positive(row.at, row.row);
+    }
+
     fn price(&mut self, at: Timestamp, price: Price) {
         self.seen(at);
-        if price.is_positive() {
+        if self.positive(at, price) {
             self.on_grid(at, price);
-        } else {
+        }
+    }
+
+    fn positive(&mut self, at: Timestamp, price: Price) -> bool {
+        if !price.is_positive() {
             self.found(FindingKind::BadValue, at, 1, || format!("a price of {price}"));
         }
+        price.is_positive()
     }
 
     /// The span of rows whose order says nothing.
@@ -376,22 +512,23 @@ impl Checker {
         }
     }
 
-    fn funding_gaps(&mut self) {
+    /// Finds the settlements that are missing, and says how far apart they usually are.
+    fn funding_gaps(&mut self) -> Option<Nanos> {
         let mut times = std::mem::take(&mut self.fundings);
         times.sort_unstable();
         let mut spans: Vec<Nanos> = times.windows(2).map(|pair| pair[1].since(pair[0])).collect();
         spans.sort_unstable();
-        let Some(usual) = spans.get(spans.len() / 2).copied().filter(|usual| *usual > 0) else { return };
+        let usual = spans.get(spans.len() / 2).copied().filter(|usual| *usual > 0)?;
         for pair in times.windows(2) {
             let span = pair[1].since(pair[0]);
-            // A few milliseconds of jitter are usual: a gap is one or more whole settlements.
-            let missing = span.saturating_add(usual / 2) / usual - 1;
+            let missing = missing_within(span, usual);
             if span / 2 > usual || missing >= 1 {
                 let minutes = span / NANOS_PER_MINUTE;
                 let what =
                     || format!("{minutes} minutes without a settlement, where {} are usual", usual / NANOS_PER_MINUTE);
-                self.found(FindingKind::Gap, pair[0], missing.unsigned_abs(), what);
+                self.found(FindingKind::Gap, pair[0], missing, what);
             }
         }
+        Some(usual)
     }
 }

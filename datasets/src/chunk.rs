@@ -3,6 +3,8 @@
 use alphaengine_core::market::{Bar, BookTicker, Funding, Trade};
 use alphaengine_core::units::{Price, Timestamp};
 
+use crate::gaps::Gaps;
+
 /// Rows per chunk, at most. Large enough that switching chunks costs nothing, small enough that memory stays flat.
 pub const CHUNK_ROWS: usize = 65_536;
 
@@ -103,4 +105,9 @@ fn keep<T>(rows: &mut Vec<T>, early: impl Fn(&T) -> bool, within: impl Fn(&T) ->
 pub trait ChunkSource: Send {
     /// The next chunk, never empty, or `None` at the end.
     fn next_chunk(&mut self) -> Result<Option<Chunk>, crate::Error>;
+
+    /// The gaps between the bars that were given so far; none where nobody counts them.
+    fn gaps(&self) -> Gaps {
+        Gaps::default()
+    }
 }

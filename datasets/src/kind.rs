@@ -27,6 +27,10 @@ impl Kind {
         Kind::Recording,
     ];
 
+    /// What the archive has, and what can be asked for by name: a recording is told by its content.
+    pub const ARCHIVED: [Kind; 6] =
+        [Kind::Klines, Kind::MarkPriceKlines, Kind::FundingRate, Kind::BookTicker, Kind::Trades, Kind::AggTrades];
+
     /// Its name in the archive's paths.
     pub const fn name(self) -> &'static str {
         match self {
@@ -56,7 +60,7 @@ impl FromStr for Kind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Kind, String> {
-        let known = Kind::ALL.map(Kind::name).join(" ");
+        let known = Kind::ARCHIVED.map(Kind::name).join(" ");
         let found = Kind::ALL.into_iter().find(|kind| kind.name().eq_ignore_ascii_case(text));
         found.ok_or_else(|| format!("`{text}` is not a kind of data; known are {known}"))
     }

@@ -8,6 +8,7 @@ pub mod discover;
 mod disk;
 mod error;
 pub mod fetch;
+pub mod gaps;
 pub mod kind;
 pub mod month;
 pub mod read;

@@ -9,6 +9,7 @@ use alphaengine_core::units::Timestamp;
 
 use crate::Error;
 use crate::chunk::{Chunk, ChunkSource};
+use crate::gaps::Gaps;
 
 /// Bars of `timeframe` from a source of finer bars. Other chunks pass through.
 pub struct Resample {
@@ -86,6 +87,11 @@ impl ChunkSource for Resample {
                 other => return Ok(other),
             }
         }
+    }
+
+    /// Of the finer bars: a coarser one is made even where some of its bars are missing.
+    fn gaps(&self) -> Gaps {
+        self.source.gaps()
     }
 }
 

@@ -10,6 +10,7 @@ use alphaengine_core::units::Timestamp;
 
 use crate::Error;
 use crate::chunk::{Chunk, ChunkSource};
+use crate::gaps::Gaps;
 
 /// Decoded chunks that wait, per stream.
 const CHUNKS_AHEAD: usize = 2;
@@ -73,9 +74,11 @@ mod rank {
 /// Streams of one tape, at most: what is left of a key after the rank and the symbol.
 const MAX_STREAMS: usize = 1 << 13;
 
+/// With a chunk come the gaps up to its end, so that what a tape tells depends on what it delivered and not on how far ahead
+/// its threads are.
 enum Message {
-    Chunk(Chunk),
-    End,
+    Chunk(Chunk, Gaps),
+    End(Gaps),
     Failed(Error),
 }
 
@@ -96,6 +99,9 @@ struct Stream {
     /// Of the next item, or [`Key::MAX`] where the chunk is used up.
     head: Key,
     source: Source,
+    /// What the stream is called where its gaps are told.
+    name: String,
+    gaps: Gaps,
 }
 
 /// Streams merged into one feed.
@@ -158,6 +164,8 @@ impl Tape {
             items: 0,
             head: Key::MAX,
             source,
+            name: String::new(),
+            gaps: Gaps::default(),
         });
         Tape { streams: streams.collect(), ..Tape::empty() }
     }
@@ -165,6 +173,15 @@ impl Tape {
     #[must_use]
     pub(crate) fn with_skipped(mut self, skipped: Vec<String>) -> Tape {
         self.skipped = skipped;
+        self
+    }
+
+    /// Names the streams, in their order.
+    #[must_use]
+    pub(crate) fn with_names(mut self, names: Vec<String>) -> Tape {
+        for (stream, name) in self.streams.iter_mut().zip(names) {
+            stream.name = name;
+        }
         self
     }
 
@@ -177,9 +194,12 @@ impl Tape {
         counts
     }
 
-    /// What recordings hold that is not delivered, in sentences.
-    pub fn skipped(&self) -> &[String] {
-        &self.skipped
+    /// What a user should know about what was delivered so far, in sentences: what recordings hold beside it, and which bars are
+    /// missing. Gaps of trades, books and funding are not told, for nothing says when the next one should come; chunks in
+    /// memory are taken to be whole.
+    pub fn notes(&self) -> Vec<String> {
+        let gaps = self.streams.iter().filter_map(|stream| stream.gaps.sentence(&stream.name));
+        self.skipped.iter().cloned().chain(gaps).collect()
     }
 
     /// Chooses the stream to go on with; false at the end.
@@ -303,8 +323,14 @@ impl Stream {
             let chunk = match &mut self.source {
                 Source::Memory(chunks) => chunks.next(),
                 Source::Thread(receiver) => match receiver.recv() {
-                    Ok(Message::Chunk(chunk)) => Some(chunk),
-                    Ok(Message::End) => None,
+                    Ok(Message::Chunk(chunk, gaps)) => {
+                        self.gaps = gaps;
+                        Some(chunk)
+                    }
+                    Ok(Message::End(gaps)) => {
+                        self.gaps = gaps;
+                        None
+                    }
                     Ok(Message::Failed(error)) => return Err(error),
                     Err(_) => return Err(Error::new("reading stopped: the reader of a file failed unexpectedly")),
                 },
@@ -346,8 +372,8 @@ impl Stream {
 fn decode(mut source: Box<dyn ChunkSource>, sender: &SyncSender<Message>) {
     loop {
         let (message, is_last) = match source.next_chunk() {
-            Ok(Some(chunk)) => (Message::Chunk(chunk), false),
-            Ok(None) => (Message::End, true),
+            Ok(Some(chunk)) => (Message::Chunk(chunk, source.gaps()), false),
+            Ok(None) => (Message::End(source.gaps()), true),
             Err(error) => (Message::Failed(error), true),
         };
         if sender.send(message).is_err() || is_last {

@@ -213,6 +213,7 @@ fn sentences_of_discovery() {
     let data = folder.write("data.csv", format!("{KLINES}{GOOD}1714000060000,10,12,9,11,5\n"));
     let error = find(std::slice::from_ref(&data), &none).unwrap_err();
     assert_eq!(error.problem, "the name of the file does not tell its symbol");
+    assert!(error.hint.unwrap().contains("--symbol"));
     let one = OpenOptions { symbols: vec!["ethusdt".to_owned()], ..none.clone() };
     assert_eq!(find(&[data], &one).unwrap().symbols(), ["ETHUSDT"]);
     fs::remove_file(folder.0.path().join("data.csv")).unwrap();
@@ -223,7 +224,7 @@ fn sentences_of_discovery() {
     let found = find(&all, &none).unwrap();
     assert_eq!(found.warnings, ["1 file that is no data left out"]);
     let error = find(&all, &OpenOptions { symbols: vec!["SOLUSDT".to_owned()], ..none.clone() }).unwrap_err();
-    assert_eq!(error.problem, "there are no data of SOLUSDT; the files have BTCUSDT");
+    assert_eq!(error.problem, "option --symbol: there are no data of SOLUSDT; the data have BTCUSDT");
 
     folder.write("copy/BTCUSDT-1m-2024-04.csv", format!("{KLINES}{GOOD}"));
     let error = find(&all, &none).unwrap_err();

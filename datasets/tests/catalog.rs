@@ -177,7 +177,7 @@ fn months_that_exist_are_replaced_only_on_purpose() {
 
     let error = Importer::new(root.path()).push("BTCUSDT", Kind::Klines, M1, &one).unwrap_err();
     assert_eq!(error.file.as_ref(), Some(&file));
-    assert!(error.to_string().contains("already has 2025-01") && error.hint.is_some());
+    assert!(error.to_string().contains("already has 2025-01") && error.hint.unwrap().contains("--replace"));
 
     let two = Chunk::Bars(vec![bar(sample::START, Qty::ONE), bar(sample::START.plus(NANOS_PER_MINUTE), Qty::ONE)]);
     let mut importer = Importer::new(root.path()).replace(true);

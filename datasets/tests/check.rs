@@ -4,7 +4,7 @@
 
 use alphaengine_core::market::{Bar, BookTicker, Funding, Timeframe, Trade};
 use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_MINUTE, Price, Qty, Rate, Timestamp};
-use alphaengine_datasets::check::{CheckReport, Checker, EXAMPLES, FindingKind, check_ohlc};
+use alphaengine_datasets::check::{Between, CheckReport, Checker, EXAMPLES, FindingKind, check_ohlc};
 use alphaengine_datasets::chunk::{Chunk, Timed};
 use alphaengine_datasets::kind::Kind;
 use alphaengine_datasets::{sample, workload};
@@ -56,12 +56,87 @@ fn missing_repeated_and_late_bars_are_counted() {
     let report = check_bars([0, 1, 5, 6, 6, 3, 7].map(bar).to_vec());
     assert_eq!(
         found(&report),
-        [(FindingKind::Gap, 3), (FindingKind::Duplicate, 1), (FindingKind::TimeBack, 1)],
+        [(FindingKind::Gap, 2), (FindingKind::Duplicate, 1), (FindingKind::TimeBack, 1)],
         "{report}"
     );
     assert!(!report.is_clean());
-    assert_eq!(report.findings[0].examples[0].at, bar(2).open_time);
+    let places: Vec<_> = report.findings[0].examples.iter().map(|example| example.at).collect();
+    assert_eq!(places, [bar(2).open_time, bar(4).open_time]);
     assert_eq!((report.rows, report.last), (7, Some(bar(7).open_time)));
+}
+
+/// A row in the wrong place is one problem, not two.
+#[test]
+fn bars_that_come_late_are_not_missing() {
+    for (minutes, expected) in [
+        (&[0, 2, 1, 3][..], &[(FindingKind::TimeBack, 1)][..]),
+        (&[0, 3, 2, 1, 4], &[(FindingKind::TimeBack, 2)]),
+        (&[0, 4, 1, 2, 3, 5], &[(FindingKind::TimeBack, 1)]),
+        (&[0, 1, 1, 2], &[(FindingKind::Duplicate, 1)]),
+        (&[0, 3, 1, 1, 4], &[(FindingKind::Gap, 1), (FindingKind::Duplicate, 1), (FindingKind::TimeBack, 1)]),
+        (&[0, 2, 0, 3], &[(FindingKind::Gap, 1), (FindingKind::TimeBack, 1)]),
+    ] {
+        let report = check_bars(minutes.iter().copied().map(bar).collect());
+        assert_eq!(found(&report), expected, "{minutes:?}");
+    }
+}
+
+#[test]
+fn mark_prices_have_no_grid() {
+    let mut checker = Checker::new(Kind::MarkPriceKlines, Some(Timeframe::M1), "BTCUSDT", Some(Price::whole(5)));
+    checker.push(&Chunk::MarkBars((0..3).map(bar).collect()));
+    assert_eq!(checker.finish().findings, []);
+    let mark =
+        |second: i64, price: i64| Timed { at: START.plus(second * 1_000 * NANOS_PER_MILLI), row: Price::whole(price) };
+    // Those of a recording have no timeframe; they are rows of their kind all the same.
+    for (kind, expected) in [
+        (Kind::MarkPriceKlines, &[(FindingKind::TimeBack, 1), (FindingKind::BadValue, 1)][..]),
+        (Kind::Recording, &[(FindingKind::BadValue, 1)]),
+    ] {
+        let mut checker = Checker::new(kind, None, "BTCUSDT", Some(Price::whole(5)));
+        checker.push(&Chunk::Marks(vec![mark(0, 101), mark(1, 102), mark(9, 0), mark(8, 103)]));
+        assert_eq!(found(&checker.finish()), expected, "{kind}");
+    }
+}
+
+#[test]
+fn holes_between_files_are_counted() {
+    let klines = |symbol: &str, from: i64, to: i64| {
+        let mut checker = Checker::new(Kind::Klines, Some(Timeframe::M1), symbol, None);
+        checker.push(&Chunk::Bars((from..to).map(bar).collect()));
+        checker.finish()
+    };
+    let funding = |hours: &[i64]| {
+        let mut checker = Checker::new(Kind::FundingRate, None, "BTCUSDT", None);
+        let row = Funding { rate: Rate::ZERO, mark: None };
+        let at = |hour: &i64| START.plus(hour * 60 * NANOS_PER_MINUTE + hour % 3 * NANOS_PER_MILLI);
+        checker.push(&Chunk::Funding(hours.iter().map(|hour| Timed { at: at(hour), row }).collect()));
+        checker.finish()
+    };
+    let trades = |id: i64| {
+        let mut checker = Checker::new(Kind::Trades, None, "BTCUSDT", None);
+        let row = Trade { id, price: Price::ONE, qty: Qty::ONE, is_buyer_maker: true };
+        checker.push(&Chunk::Trades(vec![Timed { at: START.plus(id * NANOS_PER_MINUTE), row }]));
+        checker.finish()
+    };
+    let between = |reports: &[CheckReport]| Between::files(reports).iter().map(Between::to_string).collect::<Vec<_>>();
+
+    let whole = [klines("BTCUSDT", 5, 9), klines("BTCUSDT", 0, 5), klines("ETHUSDT", 20, 30)];
+    assert_eq!(between(&whole), ["BTCUSDT klines 1m: 2 files, nothing missing between them"]);
+    assert!(Between::files(&whole)[0].is_clean());
+    // A file within another one hides nothing and makes nothing up; neither does one without rows.
+    let files = [(0, 5), (5, 20), (7, 9), (21, 25), (30, 31), (40, 40)].map(|(from, to)| klines("BTCUSDT", from, to));
+    assert_eq!(
+        between(&files),
+        ["BTCUSDT klines 1m: 5 files, problems\n  problem: missing between files: 6\n    \
+          2025-01-01T00:20:00.000Z: 1 rows up to 2025-01-01T00:21:00.000Z\n    \
+          2025-01-01T00:25:00.000Z: 5 rows up to 2025-01-01T00:30:00.000Z"]
+    );
+    assert!(!Between::files(&files)[0].is_clean());
+
+    assert!(Between::files(&[funding(&[0, 8, 16]), funding(&[24, 28, 32]), funding(&[36])])[0].is_clean());
+    assert_eq!(Between::files(&[funding(&[0, 8, 16]), funding(&[40, 48])])[0].missing, 2);
+    assert_eq!(between(&[trades(0), trades(1_000_000)]), [""; 0], "nothing says when the next trade should come");
 }
 
 #[test]

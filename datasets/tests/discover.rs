@@ -102,6 +102,58 @@ fn timeframes_are_chosen_and_made() {
     }
 }
 
+/// What a tape tells when it has delivered all.
+fn notes(folder: &Path, options: &OpenOptions) -> Vec<String> {
+    let mut tape = find(folder, options).open(|_| Some(SymbolId(0))).unwrap();
+    while tape.next_update().unwrap().is_some() {}
+    tape.notes()
+}
+
+#[test]
+fn missing_bars_are_told_within_files_and_between_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let minute = |minute: i64| Some((START + minute * 60_000).to_string().parse().unwrap());
+    let none = OpenOptions::default();
+    write(folder.path(), "BTCUSDT-1m-a.csv", &klines(Timeframe::M1, 0, 60));
+    write(folder.path(), "BTCUSDT-1m-b.csv", &klines(Timeframe::M1, 60, 60));
+    write(folder.path(), "ETHUSDT-trades-2024-04.csv", &trades(0, 10));
+    write(folder.path(), "ETHUSDT-trades-2024-05.csv", &trades(100_000_000, 10));
+    assert_eq!(notes(folder.path(), &none), [""; 0], "whole bars, and trades come when they come");
+
+    // Two gaps within a file, and the longest, of an hour, before the next one.
+    let holed = klines(Timeframe::M1, 120, 60);
+    let lines = holed.lines().enumerate().filter(|(line, _)| !(10..13).contains(line) && *line != 20);
+    write(folder.path(), "BTCUSDT-1m-c.csv", &lines.map(|(_, line)| format!("{line}\n")).collect::<String>());
+    write(folder.path(), "BTCUSDT-1m-d.csv", &klines(Timeframe::M1, 240, 60));
+    let longest = "the longest from 2024-04-25T02:59:59.999Z to 2024-04-25T04:00:00.000Z";
+    assert_eq!(notes(folder.path(), &none), [format!("BTCUSDT klines: 64 bars are missing in 3 spans, {longest}")]);
+    // Coarser bars are made in spite of what is missing in them.
+    let hours = OpenOptions { timeframe: Some(Timeframe::H1), ..OpenOptions::default() };
+    assert_eq!(
+        notes(folder.path(), &hours),
+        [format!("BTCUSDT klines of 1m: 64 bars are missing in 3 spans, {longest}")]
+    );
+    // Of a window counts what is missing within it.
+    for (from, to, expected) in [
+        (minute(0), minute(129), None),
+        (minute(133), minute(180), Some("1 bar is missing, from 2024-04-25T02:18:59.999Z to 2024-04-25T02:20:00.000Z")),
+        (minute(140), None, Some("60 bars are missing, from 2024-04-25T02:59:59.999Z to 2024-04-25T04:00:00.000Z")),
+        (minute(200), None, None),
+        (
+            None,
+            minute(230),
+            Some(
+                "4 bars are missing in 2 spans, the longest from 2024-04-25T02:08:59.999Z to 2024-04-25T02:12:00.000Z",
+            ),
+        ),
+    ] {
+        let told = notes(folder.path(), &OpenOptions { from, to, ..OpenOptions::default() });
+        let expected: Vec<String> =
+            expected.map(|expected| format!("BTCUSDT klines: {expected}")).into_iter().collect();
+        assert_eq!(told, expected, "{from:?} {to:?}");
+    }
+}
+
 #[test]
 fn trades_go_before_aggregated_ones_and_recordings_join_files() {
     let folder = tempfile::tempdir().unwrap();

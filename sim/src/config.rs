@@ -48,7 +48,7 @@ pub struct SimConfig {
     pub volume_cap: Option<Rate>,
     pub latency: Latency,
     pub seed: u64,
-    /// Refuse to run where a symbol has no funding rates at all.
+    /// Refuse to end well where a symbol has no funding rates, or has them for a part only of the time in which it is traded.
     pub require_funding: bool,
 }
 

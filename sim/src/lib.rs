@@ -18,8 +18,8 @@
 //! **Inside a bar** the order of prices is not known. It is declared: open, then the extreme that hurts, then the other one, then
 //! the close. For a symbol with a position the low hurts a long and the high a short; without a position a rising bar goes low
 //! first and a falling one high first. What rests or watches acts along that path in the order in which it reaches the prices, and
-//! is told when the bar has closed; only who takes is served at the open. An order that arrives more than a second after the bar
-//! opened sees only its close. Margins are looked at wherever an order acts and at the corners of the path, so a liquidation
+//! is told when the bar has closed; only who takes is served at the open. An order that rests or watches and arrives more than a second after the
+//! bar opened sees only its close; one that takes waits for the next price. Margins are looked at wherever an order acts and at the corners of the path, so a liquidation
 //! happens at a corner, not at its own price before it.
 //!
 //! A bar of the mark price is walked in the same way, after the bar of the last price beside it. An order that it fires takes at
@@ -27,6 +27,21 @@
 //! for it there: no `market_take_bound`, no `priceProtect`, and the PERCENT_PRICE band of a fired order is that of the last price.
 //!
 //! A price is rounded to the tick only by slippage; recorded prices are taken as they are.
+//!
+//! # When a run begins, and what it knows of marks and funding
+//!
+//! The account opens with the first price at which somebody could trade: a bar, a trade or a quote, of any symbol. Mark prices and
+//! funding rates that come before it, or at its very instant but in front of it, are passed over: nobody can hold a position then,
+//! and until the first mark of the run the last price stands for it, as where the data have no marks at all. A mark that was kept
+//! from before could be of any age.
+//!
+//! A bar of the mark price that is coarser than the symbol's bars is taken for funding only: between two of them the last price is
+//! the newer one. Funding is charged at the mark of the settlement, else at the newest mark, else at the last price.
+//!
+//! Funding rates are judged in the time in which their symbol is traded, from its first price to its last. A gap of more than eight
+//! hours between two settlements, that long of it in the traded time, ends the run ([`Error::FundingHole`]). Where the data begin
+//! later or end earlier than that, or have no rates, nothing is charged and it is told ([`SimWorld::funding_notes`],
+//! [`SimWorld::without_funding`]); with [`SimConfig::require_funding`] it is an error as well.
 //!
 //! # What is not modelled
 //!
@@ -40,7 +55,8 @@
 //!   the market, or of us, after its date.
 //! - Position risk control (-4105 to -4107), stop price multipliers (-4210, -4211), the limit of modifications (-5026).
 //! - Rate limits, maintenance, symbol status changes during a run: the next floors of the house.
-//! - Settlement jitter of funding: it is charged at the time in the data.
+//! - Settlement jitter of funding: it is charged at the nominal time, not the few milliseconds later that data may say.
+//! - A fee that has to be affordable besides the margin: an order passes when its initial margin does.
 
 pub mod config;
 mod exchange;

@@ -77,6 +77,10 @@ pub(crate) struct SymbolMarket {
     pub funding_mark: Price,
     /// A bar of the mark price that waits for the bar of the last price beside it.
     pub pending_mark: Option<Bar>,
+    /// When the first price came at which somebody could trade.
+    pub first_at: Option<Timestamp>,
+    /// When the newest one came.
+    pub last_at: Timestamp,
 }
 
 impl SymbolMarket {
@@ -90,7 +94,7 @@ impl SymbolMarket {
             touch: None,
             has_trades: false,
             orders: Vec::new(),
-            limits: Band::QUIET,
+            limits: Band::ALERT,
             triggers: Band::QUIET,
             safe: Band::QUIET,
             positions: [Position::FLAT; 3],
@@ -102,6 +106,8 @@ impl SymbolMarket {
             fresh_until: Timestamp::MIN,
             funding_mark: Price::ZERO,
             pending_mark: None,
+            first_at: None,
+            last_at: Timestamp::MIN,
         }
     }
 
@@ -163,7 +169,9 @@ impl SymbolMarket {
             LimitFill::Through => 1,
             LimitFill::Touch => 0,
         };
-        let (mut limits, mut triggers) = (Band::QUIET, Band::QUIET);
+        // The first price is looked at like one that fills, so that the many after it need no question whether they are the first.
+        let mut limits = if self.first_at.is_some() { Band::QUIET } else { Band::ALERT };
+        let mut triggers = Band::QUIET;
         for order in &self.orders {
             match order.stage {
                 Stage::Taking => limits = Band::ALERT,

@@ -3,6 +3,10 @@
 //! Time is that of the data. What happens at one instant happens in this order: requests arrive at the exchange, its answers
 //! reach the engine, market data reach the engine, the engine is woken, the market moves on. What the exchange did because of a
 //! market update is told before the update itself.
+//!
+//! The run begins with the first price at which somebody could trade: a bar, a trade or a quote, of any symbol. Mark prices and
+//! funding rates before it are passed over, so that what a run comes to does not depend on how far back they go, and no mark is
+//! older than the run.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -26,6 +30,12 @@ pub enum Error<F: std::error::Error> {
     FundingHole { symbol: String, from: Timestamp, to: Timestamp },
     #[error("there are no funding rates of {symbol}")]
     NoFunding { symbol: String },
+    /// Only where funding is required; else a note says it.
+    #[error("funding rates of {symbol} begin at {at}: there are none before that, and it is traded")]
+    FundingBeginsLate { symbol: String, at: Timestamp },
+    /// Only where funding is required; else a note says it.
+    #[error("funding rates of {symbol} end at {at}: there are none after that, and it is traded")]
+    FundingEndsEarly { symbol: String, at: Timestamp },
     #[error("the data go back in time: from {from} to {to}")]
     TimeWentBack { from: Timestamp, to: Timestamp },
 }
@@ -167,10 +177,32 @@ impl<F: Feed> SimWorld<F> {
 
     /// Symbols for which the data had no funding rates at all.
     pub fn without_funding(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().zip(&self.watches).filter(|(_, watch)| watch.settlements == 0).map(|(name, _)| name.as_str())
+        self.names.iter().zip(&self.watches).filter(|(_, watch)| watch.is_empty()).map(|(name, _)| name.as_str())
     }
 
-    /// The time of the first update.
+    /// Where the data have funding rates for a part of the time only in which a symbol was traded so far, in sentences.
+    pub fn funding_notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for (symbol, name, watch) in self.watched() {
+            let traded = self.exchange.traded(symbol);
+            if let Some(at) = watch.begins_late(traded) {
+                notes.push(format!(
+                    "funding rates of {name} begin at {at}: before that positions paid and received none"
+                ));
+            }
+            if let Some(at) = watch.ends_early(traded) {
+                notes.push(format!("funding rates of {name} end at {at}: after that positions paid and received none"));
+            }
+        }
+        notes
+    }
+
+    fn watched(&self) -> impl Iterator<Item = (SymbolId, &str, &FundingWatch)> {
+        let watched = self.names.iter().zip(&self.watches).enumerate();
+        watched.map(|(index, (name, watch))| (SymbolId(index as u16), name.as_str(), watch))
+    }
+
+    /// The time of the first price at which somebody could trade.
     pub fn start(&self) -> Timestamp {
         self.start
     }
@@ -221,7 +253,7 @@ impl<F: Feed> SimWorld<F> {
         self.is_ahead = false;
         if let MarketData::Funding(_) = self.latest.data {
             let symbol = self.latest.symbol;
-            let watched = self.watches[symbol.index()].settled(at, self.start);
+            let watched = self.watches[symbol.index()].settled(at, self.exchange.traded(symbol));
             watched.map_err(|hole| self.hole(symbol, hole))?;
         }
         self.exchange.on_market(&self.latest);
@@ -307,14 +339,29 @@ impl<F: Feed> SimWorld<F> {
         }
     }
 
-    /// The first update says when the run begins. False when there is none.
+    /// The first price says when the run begins. False when there is none.
     fn open(&mut self) -> Result<bool, Error<F::Error>> {
-        self.is_ahead = self.feed.next_into(&mut self.latest).map_err(Error::Feed)?;
-        if !self.is_ahead {
-            return Ok(false);
+        loop {
+            self.is_ahead = self.feed.next_into(&mut self.latest).map_err(Error::Feed)?;
+            if !self.is_ahead {
+                return Ok(false);
+            }
+            let MarketUpdate { at, symbol, data } = self.latest;
+            if at < self.now {
+                return Err(Error::TimeWentBack { from: self.now, to: at });
+            }
+            self.now = at;
+            match data {
+                MarketData::MarkPrice(_) | MarketData::MarkBar(_) => {}
+                MarketData::Funding(_) => {
+                    // Nobody can hold a position yet, but that the data have begun is worth knowing.
+                    let watched = self.watches[symbol.index()].settled(at, None);
+                    watched.map_err(|hole| self.hole(symbol, hole))?;
+                }
+                MarketData::Bar(_) | MarketData::BarOpen(_) | MarketData::BookTicker(_) | MarketData::Trade(_) => break,
+            }
         }
-        self.start = self.latest.at;
-        self.now = self.start;
+        self.start = self.now;
         self.exchange.open_account(self.start);
         let said: Vec<ExchangeUpdate> = self.exchange.said().collect();
         self.answers.extend(said.into_iter().map(|update| (self.start, update)));
@@ -327,11 +374,22 @@ impl<F: Feed> SimWorld<F> {
             return Ok(None);
         }
         self.stage = Stage::Over;
-        for (index, watch) in self.watches.iter().enumerate() {
-            if self.require_funding && watch.settlements == 0 {
-                return Err(Error::NoFunding { symbol: self.names[index].clone() });
+        for (symbol, name, watch) in self.watched() {
+            let traded = self.exchange.traded(symbol);
+            watch.judge(traded).map_err(|hole| self.hole(symbol, hole))?;
+            if !self.require_funding {
+                continue;
             }
-            watch.ended(self.now).map_err(|hole| self.hole(SymbolId(index as u16), hole))?;
+            let symbol = name.to_owned();
+            if watch.is_empty() {
+                return Err(Error::NoFunding { symbol });
+            }
+            if let Some(at) = watch.begins_late(traded) {
+                return Err(Error::FundingBeginsLate { symbol, at });
+            }
+            if let Some(at) = watch.ends_early(traded) {
+                return Err(Error::FundingEndsEarly { symbol, at });
+            }
         }
         Ok(Some((self.now, Input::End)))
     }

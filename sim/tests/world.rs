@@ -7,10 +7,10 @@ mod support;
 use alphaengine_core::exchange::{Input, Request};
 use alphaengine_core::market::MarketData;
 use alphaengine_core::units::{NANOS_PER_MILLI, Nanos, Timestamp};
-use alphaengine_sim::{Delay, Latency, SimConfig};
+use alphaengine_sim::{Delay, Error, Latency, SimConfig, SimWorld};
 use support::scenario::parse_request;
 use support::world::{Heard, play, table, tape};
-use support::{A, config, rate, seconds};
+use support::{A, B, config, contracts, rate, seconds, update};
 
 const MILLI: Nanos = NANOS_PER_MILLI;
 
@@ -291,4 +291,58 @@ fn a_tape_that_goes_back_in_time_is_refused() {
 #[test]
 fn an_empty_tape_is_no_world() {
     assert_eq!(play(config(), Vec::new(), &[], |_, _| Vec::new()).unwrap(), []);
+}
+
+/// Whatever can be traded at opens the account; what comes before it is as if it had never been, up to the very instant.
+#[test]
+fn the_run_begins_with_the_first_price_that_can_be_traded_at() {
+    let before = "
+        0       mark 50
+        1       funding 0.01
+        2       mark-hour 40
+        59.999  mark-bar 60 60 60 60
+        90      mark 70
+        90      funding 0.01
+    ";
+    for first in ["open 100", "bar 100 100 100 100 50", "trade 100 5", "book 100x5 100x5"] {
+        // It buys at market as soon as it may, and the settlement comes before any mark of the run.
+        let run = |before: &str| {
+            let after = format!("90 {first}\n91 trade 100 5\n92 funding 0.01\n93 mark 101\n94 trade 100 5");
+            let trader = on_trades(&[("100", "buy a 1 market")]);
+            let buys_at_once = SimConfig { market_fill: alphaengine_sim::MarketFill::LastPrice, ..config() };
+            play(buys_at_once, tape(&format!("{before}\n{after}")), &[], trader).unwrap()
+        };
+        let heard = run(before);
+        assert_eq!(heard, run(""), "{first}");
+        assert_eq!(heard[0].at, seconds("90"), "{first}");
+        let is_charged = |heard: &Heard| heard.text.starts_with("funding -1 on BOTH 1 @ 100");
+        assert!(heard.iter().any(is_charged), "at the last price, for no older mark is known: {}", table(&heard));
+    }
+}
+
+#[test]
+fn the_start_is_that_of_any_symbol() {
+    let price = || support::trade(support::price("100"), support::qty("1"));
+    let updates = vec![
+        update(seconds("1"), A, support::mark(support::price("100"))),
+        update(seconds("2"), B, price()),
+        update(seconds("3"), A, support::mark(support::price("101"))),
+        update(seconds("4"), A, price()),
+    ];
+    let mut world = SimWorld::new(config(), &contracts(), updates.into_iter());
+    let mut heard = Vec::new();
+    while let Some((at, input)) = world.next(Timestamp::MAX).unwrap() {
+        if let Input::Market(update) = input {
+            heard.push((at, update.symbol));
+        }
+    }
+    assert_eq!(world.start(), seconds("2"));
+    assert_eq!(heard, [(seconds("2"), B), (seconds("3"), A), (seconds("4"), A)]);
+}
+
+#[test]
+fn without_a_price_nothing_begins_and_time_goes_on_before_it_too() {
+    assert_eq!(play(config(), tape("0 mark 100\n1 funding 0.01"), &[], |_, _| Vec::new()).unwrap(), []);
+    let failure = play(config(), tape("1 mark 100\n0 trade 100 5"), &[], |_, _| Vec::new()).unwrap_err();
+    assert!(matches!(failure, Error::TimeWentBack { .. }), "{failure}");
 }

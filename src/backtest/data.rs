@@ -80,9 +80,7 @@ pub fn find(options: &Options) -> Result<Found, Error> {
     };
     let mut symbols = Vec::new();
     for name in wanted {
-        if !names.contains(&name) {
-            return Err(no_data(&name, &names));
-        }
+        check_tradable(&discovery, &name, &options.window)?;
         let klines = discovery.streams.iter().find(|stream| stream.symbol == name && stream.kind == Kind::Klines);
         let timeframe = klines.and_then(|stream| stream.timeframe);
         symbols.push((name.parse().map_err(|error| Error::new(format!("{error}")))?, timeframe));
@@ -91,6 +89,20 @@ pub fn find(options: &Options) -> Result<Found, Error> {
     let files = files.map(|file| file_identity(file)).collect::<Result<Vec<_>, _>>()?;
     let warnings = discovery.warnings.clone();
     Ok(Found { source: Source::Files(discovery), symbols, description: Value::Array(files), warnings })
+}
+
+/// Refuses a symbol that never has a price to trade at: prices of trades come from klines, trades and book tickers only.
+fn check_tradable(discovery: &Discovery, name: &str, window: &Window) -> Result<(), Error> {
+    let mut streams = discovery.streams.iter().filter(|stream| stream.symbol == name).peekable();
+    if streams.peek().is_none() {
+        return Err(Error::new(format!("there are no data of {name} {window}"))
+            .hint("`alphaengine data list FILE` says from when to when they are"));
+    }
+    if streams.all(|stream| matches!(stream.kind, Kind::MarkPriceKlines | Kind::FundingRate)) {
+        let problem = format!("there is nothing to trade {name} on {window}: no klines, trades or book tickers");
+        return Err(Error::new(problem).hint("add such with --data, or name the symbols to trade with --symbol"));
+    }
+    Ok(())
 }
 
 fn find_in_sample(options: &Options) -> Result<Found, Error> {
@@ -112,7 +124,8 @@ fn find_in_sample(options: &Options) -> Result<Found, Error> {
     Ok(Found { source: Source::Sample, symbols, description, warnings: Vec::new() })
 }
 
-fn no_data(name: &str, known: &[String]) -> Error {
+/// The sentence for a symbol that was asked for and is not there.
+pub fn no_data(name: &str, known: &[String]) -> Error {
     let meant = crate::error::nearest(name, known.iter().map(String::as_str));
     Error::new(format!("option --symbol: there are no data of {name}; the data have {}", known.join(" ")))
         .maybe_hint(meant.map(|meant| format!("did you mean `--symbol {meant}`?")))

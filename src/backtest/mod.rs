@@ -6,7 +6,7 @@ mod options;
 mod outcome;
 mod session;
 
-pub use data::DataArg;
+pub use data::{DataArg, no_data};
 pub use job::Job;
 pub use options::{Costs, Options, StoreChoice, Window};
 pub use outcome::Outcome;
@@ -94,7 +94,7 @@ fn conclude(
         counts: world.feed().counts(),
         final_wallet: account.wallet(),
         without_funding: world.without_funding().map(str::to_owned).collect(),
-        notes: world.feed().skipped().to_vec(),
+        notes: world.feed().notes().into_iter().chain(world.funding_notes()).collect(),
         events: state.seq,
         log_hash: log.memory_hash().map(|hash| hex(&hash)),
         state_hash: has_log.then(|| hex(&state.hash())),
@@ -170,7 +170,10 @@ fn world_error(error: alphaengine_sim::Error<alphaengine_datasets::Error>) -> Er
     let hint = match &error {
         World::Feed(error) => return data_error(error),
         World::FundingHole { .. } => {
-            "fetch what is missing (`alphaengine data fetch --kind fundingRate`), or leave the funding files out to run without"
+            "fetch what is missing (`alphaengine data fetch --kind fundingRate`), choose a --timerange without it, or leave the funding files out to run without"
+        }
+        World::FundingBeginsLate { .. } | World::FundingEndsEarly { .. } => {
+            "fetch what is missing (`alphaengine data fetch --kind fundingRate`), choose a --timerange that it covers, or leave --require-funding out"
         }
         World::NoFunding { .. } => "add its funding file with --data, or leave --require-funding out",
         World::TimeWentBack { .. } => "`alphaengine data check` names the rows",

@@ -119,6 +119,9 @@ fn notes(job: &Job, figures: &Figures) -> Vec<String> {
     if job.options.costs.touch_fill {
         notes.push("--limit-fill touch fills resting orders that the market only touched: optimistic".to_owned());
     }
+    if figures.report.execution.orders == 0 {
+        notes.push("the strategy placed no order that left for the exchange".to_owned());
+    }
     if !figures.without_funding.is_empty() {
         let symbols = figures.without_funding.join(" ");
         notes.push(format!("no funding rates in the data of {symbols}: positions paid and received none"));

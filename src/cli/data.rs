@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use alphaengine_core::instrument::Catalog;
 use alphaengine_core::market::Timeframe;
 use alphaengine_datasets::catalog::{self, Importer};
-use alphaengine_datasets::check::{CheckReport, Checker};
+use alphaengine_datasets::check::{Between, CheckReport, Checker};
 use alphaengine_datasets::chunk::ChunkSource;
 use alphaengine_datasets::discover::{OpenOptions, discover};
 use alphaengine_datasets::fetch::{self, FetchPlan};
@@ -14,7 +14,7 @@ use alphaengine_datasets::month::Month;
 use clap::{Parser, Subcommand};
 
 use super::{Exit, print, say, table};
-use crate::backtest::data_error;
+use crate::backtest::{data_error, no_data};
 use crate::error::{Error, nearest};
 
 /// Where imported data are kept, below the working directory.
@@ -82,8 +82,12 @@ pub struct Import {
 pub struct List {
     /// Files and directories [default: the catalogue]
     files: Vec<PathBuf>,
-    #[arg(long, default_value = CATALOG, value_name = "DIR")]
-    catalog: PathBuf,
+    /// Only this symbol; names the symbol of a file whose name does not
+    #[arg(long)]
+    symbol: Vec<String>,
+    /// Another catalogue than data/catalog
+    #[arg(long, value_name = "DIR", conflicts_with = "files")]
+    catalog: Option<PathBuf>,
 }
 
 #[derive(Parser)]
@@ -107,7 +111,7 @@ pub fn data(verb: Verb) -> Result<Exit, Error> {
 
 fn kind(text: &str) -> Result<Kind, Error> {
     text.parse().map_err(|problem: String| {
-        let meant = nearest(text, Kind::ALL.map(Kind::name));
+        let meant = nearest(text, Kind::ARCHIVED.map(Kind::name));
         Error::new(format!("option --kind: {problem}")).maybe_hint(meant.map(|meant| format!("did you mean {meant}?")))
     })
 }
@@ -176,13 +180,27 @@ fn stream_row(symbol: &str, kind: Kind, timeframe: Option<Timeframe>, last: &str
 }
 
 fn list(args: &List) -> Result<Exit, Error> {
+    let symbols = capitals(&args.symbol);
     if args.files.is_empty() {
-        let entries = catalog::list(&args.catalog).map_err(|error| data_error(&error))?;
+        let root = args.catalog.as_deref().unwrap_or(CATALOG.as_ref());
+        // The usual one is made by the first import, while a name that was given and leads nowhere is a slip.
+        if args.catalog.is_some() && !root.exists() {
+            let shown = root.display();
+            return Err(Error::new(format!("option --catalog: there is no folder {shown}"))
+                .hint(format!("`alphaengine data import FILE --catalog {shown}` makes it")));
+        }
+        let mut entries = catalog::list(root).map_err(|error| data_error(&error))?;
         if entries.is_empty() {
-            say(&format!("the catalogue {} holds nothing", args.catalog.display()));
+            say(&format!("the catalogue {} holds nothing", root.display()));
             say("hint: `alphaengine data import FILE` fills it");
             return Ok(Exit::Done);
         }
+        if let Some(missing) = symbols.iter().find(|symbol| entries.iter().all(|entry| entry.symbol != **symbol)) {
+            let mut known: Vec<String> = entries.iter().map(|entry| entry.symbol.clone()).collect();
+            known.dedup();
+            return Err(no_data(missing, &known));
+        }
+        entries.retain(|entry| symbols.is_empty() || symbols.contains(&entry.symbol));
         let rows: Vec<Vec<String>> = entries
             .iter()
             .map(|entry| {
@@ -198,7 +216,8 @@ fn list(args: &List) -> Result<Exit, Error> {
         print(&table(&head, &[false, false, false, true, false, false, true, true], &rows))?;
         return Ok(Exit::Done);
     }
-    let discovery = discover(&args.files, &OpenOptions::default()).map_err(|error| data_error(&error))?;
+    let options = OpenOptions { symbols, ..OpenOptions::default() };
+    let discovery = discover(&args.files, &options).map_err(|error| data_error(&error))?;
     discovery.warnings.iter().chain(&discovery.skipped).for_each(|warning| say(&format!("note: {warning}")));
     let rows: Vec<Vec<String>> = discovery
         .streams
@@ -221,6 +240,7 @@ fn check(args: &Check) -> Result<Exit, Error> {
     let found = alphaengine_datasets::discover::to_check(&args.files, &options).map_err(|error| data_error(&error))?;
     let catalog = Catalog::builtin();
     let mut is_clean = true;
+    let mut reports = Vec::new();
     for candidate in found {
         let candidate = match candidate {
             Ok(candidate) => candidate,
@@ -239,6 +259,11 @@ fn check(args: &Check) -> Result<Exit, Error> {
             print(&format!("  problem: unreadable from here on: {problem}\n"))?;
         }
         is_clean &= report.is_clean() && problem.is_none();
+        reports.push(report);
+    }
+    for between in Between::files(&reports) {
+        print(&format!("{between}\n"))?;
+        is_clean &= between.is_clean();
     }
     Ok(if is_clean { Exit::Done } else { Exit::No })
 }

@@ -94,10 +94,16 @@ impl Strategy for AtrRisk {
         }
     }
 
-    fn on_order_update(&mut self, _: &mut Context<'_>, order: &Order, _: OrderNews<'_>) {
+    /// An exit is refused when the price is beyond it already (-2021): a position without its stop is closed.
+    fn on_order_update(&mut self, ctx: &mut Context<'_>, order: &Order, _: OrderNews<'_>) {
         let setup = &mut self.symbols[order.symbol.index()];
         if order.status.is_terminal() {
             setup.entry.take_if(|(entry, _)| *entry == order.client_order_id);
+        }
+        if order.status == OrderStatus::Rejected && order.spec.only_reduces() && order.spec.order_type.is_conditional()
+        {
+            ctx.cancel_all(order.symbol);
+            ctx.close(order.symbol);
         }
     }
 

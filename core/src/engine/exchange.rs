@@ -153,6 +153,10 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         }
         let command = order.as_ref().map(|order| order.command);
         self.record(self.heard(true), command, Some(symbol), trade.clone())?;
+        if trade.traded_at >= self.heard_until {
+            // The market itself says this price only after the fill.
+            self.account.last_price(symbol, trade.fill.price);
+        }
         self.money_moved(Some(symbol));
         self.showed_itself(&trade.client_order_id);
         self.call(|strategy, ctx| strategy.on_fill(ctx, symbol, &trade))?;
@@ -323,6 +327,6 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
 
     fn money_moved(&mut self, symbol: Option<SymbolId>) {
         self.account.refresh(&self.state, symbol);
-        self.performance.observe(self.now, &self.account);
+        self.is_unobserved = true;
     }
 }

@@ -1,7 +1,7 @@
 //! What the engine does when the market speaks. This is the hot loop: nothing here allocates.
 
 use super::{Engine, Error};
-use crate::market::{MarketData, MarketUpdate, SymbolId};
+use crate::market::{MarketData, MarketUpdate, SymbolId, Timeframe};
 use crate::store::EventLog;
 use crate::strategy::Strategy;
 use crate::units::Price;
@@ -10,6 +10,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     #[inline]
     pub(super) fn on_market(&mut self, update: &MarketUpdate) -> Result<(), Error> {
         let symbol = update.symbol;
+        self.heard_until = update.at;
         match &update.data {
             MarketData::Trade(trade) => {
                 self.market.on_trade(symbol, update.at, trade, &mut self.closed_bars);
@@ -20,8 +21,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 }
             }
             MarketData::BookTicker(book) => {
-                self.market.on_book(symbol, *book);
-                if self.account.price(symbol).is_none() {
+                if self.market.on_book(symbol, *book) {
                     self.revalue(symbol, book.mid());
                 }
                 self.call(|strategy, ctx| strategy.on_book_ticker(ctx, symbol, book))?;
@@ -38,8 +38,13 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 self.market.on_price(symbol, open.price);
                 self.revalue(symbol, open.price);
             }
-            MarketData::MarkPrice(mark) => self.on_mark(symbol, mark.price)?,
-            MarketData::MarkBar(bar) => self.on_mark(symbol, bar.close)?,
+            MarketData::MarkPrice(mark) => self.on_mark(symbol, mark.price, true)?,
+            MarketData::MarkBar(bar) => {
+                // Between two marks that are further apart than the bars, the last price is the newer one. The strategy hears
+                // them; the account follows the last price, as the simulated exchange does, which takes them for funding only.
+                let is_fine = bar.timeframe <= self.base_timeframe(symbol);
+                self.on_mark(symbol, bar.close, is_fine)?;
+            }
             MarketData::Funding(funding) => {
                 self.call(|strategy, ctx| strategy.on_funding(ctx, symbol, funding))?;
             }
@@ -55,9 +60,15 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         }
     }
 
-    fn on_mark(&mut self, symbol: SymbolId, price: Price) -> Result<(), Error> {
+    /// The bars that the data bring for the symbol; a minute where it is ticks that decide.
+    fn base_timeframe(&self, symbol: SymbolId) -> Timeframe {
+        let brought = self.config.base_timeframes.get(symbol.index()).copied().flatten();
+        brought.unwrap_or(Timeframe::M1)
+    }
+
+    fn on_mark(&mut self, symbol: SymbolId, price: Price, values: bool) -> Result<(), Error> {
         self.market.on_mark(symbol, crate::market::MarkPrice { price });
-        if self.account.mark_price(symbol, price) {
+        if values && self.account.mark_price(symbol, price) {
             self.performance.observe(self.now, &self.account);
         }
         self.call(|strategy, ctx| strategy.on_mark_price(ctx, symbol, price))

@@ -1,7 +1,7 @@
 //! A Report holds the figures of a run. What has no value is `None`, never a number in disguise.
 //!
-//! As JSON, money is decimal text, a ratio is a number (0.25 is 25 %; the command prints it as text), a span is whole nanoseconds (names end in `_ns`), and a
-//! time is nanoseconds since 1970.
+//! As JSON, money is decimal text, a ratio is a number (0.25 is 25 %; the command prints it as text), a span is whole
+//! nanoseconds (names end in `_ns`), and a time is nanoseconds since 1970.
 
 use serde::Serialize;
 

@@ -130,6 +130,10 @@ impl Strategy for Puppet {
         }
     }
 
+    fn on_mark_price(&mut self, ctx: &mut Context<'_>, _: SymbolId, mark: Price) {
+        self.hear(ctx, format!("mark {mark}"));
+    }
+
     fn on_fill(&mut self, ctx: &mut Context<'_>, _: SymbolId, trade: &TradeExecuted) {
         self.hear(ctx, format!("fill {} at {}", trade.fill.qty, trade.fill.price));
     }

@@ -45,7 +45,7 @@ impl MonthFile {
     pub fn new(path: PathBuf, month: Month, layout: Layout, replace: bool) -> Result<MonthFile, Error> {
         if !replace && path.exists() {
             let problem = format!("the catalogue already has {month}");
-            return Err(Error::new(problem).file(&path).hint("leave this month out, or say that it is to be replaced"));
+            return Err(Error::new(problem).file(&path).hint("leave this month out, or write it anew with --replace"));
         }
         if let Some(folder) = path.parent() {
             create_dir(folder)?;

@@ -3,15 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use alphaengine_core::market::Timeframe;
-use alphaengine_core::units::Timestamp;
 
-use super::sequence::{Sequence, Window};
-use super::{Discovery, OpenOptions, StreamInfo, names};
+use super::{OpenOptions, names};
 use crate::Error;
 use crate::chunk::ChunkSource;
 use crate::kind::Kind;
 use crate::read::{self, Look};
-use crate::resample::Resample;
 
 /// A file, or a stream of a recording, that can be checked.
 pub struct Candidate {
@@ -67,22 +64,7 @@ fn symbol_of(path: &Path, options: &OpenOptions) -> Result<String, Error> {
     if let [only] = options.symbols.as_slice() {
         return Ok(only.clone());
     }
-    names::symbol_in_path(path)
-        .ok_or_else(|| Error::new("the file's name does not tell its symbol").file(path).hint("name it with --symbol"))
-}
-
-impl Discovery {
-    /// The streams one by one, each with what it gives.
-    pub fn sources(self) -> impl Iterator<Item = (StreamInfo, Box<dyn ChunkSource>)> {
-        let from = self.options.from.unwrap_or(Timestamp::MIN);
-        let to = self.options.to.unwrap_or(Timestamp::MAX);
-        self.streams.into_iter().map(move |stream| {
-            let parts = stream.parts.clone();
-            let mut source: Box<dyn ChunkSource> = Box::new(Sequence::new(parts, stream.kind, stream.stored));
-            if let (Some(wanted), true) = (stream.timeframe, stream.timeframe != stream.stored) {
-                source = Box::new(Resample::new(source, wanted));
-            }
-            (stream, Box::new(Window::new(source, from, to)) as Box<dyn ChunkSource>)
-        })
-    }
+    names::symbol_in_path(path).ok_or_else(|| {
+        Error::new("the file's name does not tell its symbol").file(path).hint("name its symbol with --symbol")
+    })
 }

@@ -12,6 +12,7 @@ use alphaengine_core::units::Timestamp;
 
 use crate::Error;
 use crate::chunk::ChunkSource;
+use crate::gaps::CountGaps;
 use crate::kind::Kind;
 use crate::read::recording::{Contents, Frames, MOST_BACK};
 use crate::read::{self, Look};
@@ -46,6 +47,16 @@ pub struct StreamInfo {
     pub last: Option<Timestamp>,
     parts: Vec<Part>,
     stored: Option<Timeframe>,
+}
+
+impl StreamInfo {
+    /// What its gaps are told of: `BTCUSDT klines`, with the timeframe of the files where it is not the one that is given.
+    fn name(&self) -> String {
+        match self.stored.filter(|_| self.stored != self.timeframe) {
+            Some(stored) => format!("{} {} of {stored}", self.symbol, self.kind),
+            None => format!("{} {}", self.symbol, self.kind),
+        }
+    }
 }
 
 /// What one file gives to a stream.
@@ -160,7 +171,7 @@ impl Search {
             (None, [only]) => Ok(only.clone()),
             (None, _) => Err(Error::new("the name of the file does not tell its symbol")
                 .file(path)
-                .hint("name it like BTCUSDT-1m.csv, or name one symbol")),
+                .hint("name it like BTCUSDT-1m.csv, or name its symbol with --symbol")),
         }
     }
 
@@ -228,7 +239,7 @@ impl Search {
         if let Some(missing) = self.options.symbols.iter().find(|symbol| !self.symbols.contains(symbol)) {
             let there: Vec<&str> = self.symbols.iter().chain(&self.others).map(String::as_str).take(20).collect();
             let there = if there.is_empty() { "none at all".to_owned() } else { there.join(" ") };
-            return Err(Error::new(format!("there are no data of {missing}; the files have {there}"))
+            return Err(Error::new(format!("option --symbol: there are no data of {missing}; the data have {there}"))
                 .hint("the symbol is told by the beginning of the file's name"));
         }
         for (key, parts) in &mut self.parts {
@@ -345,18 +356,30 @@ impl Discovery {
     }
 
     /// Opens the streams as one tape. Those of symbols that `symbol_id` does not know are left out.
-    pub fn open(self, symbol_id: impl Fn(&str) -> Option<SymbolId>) -> Result<Tape, Error> {
+    pub fn open(mut self, symbol_id: impl Fn(&str) -> Option<SymbolId>) -> Result<Tape, Error> {
+        let skipped = std::mem::take(&mut self.skipped);
+        let mut names = Vec::new();
+        let mut sources = Vec::new();
+        for (stream, source) in self.sources() {
+            let Some(symbol) = symbol_id(&stream.symbol) else { continue };
+            names.push(stream.name());
+            sources.push((symbol, source));
+        }
+        Ok(Tape::new(sources)?.with_names(names).with_skipped(skipped))
+    }
+
+    /// The streams one by one, each with what it gives.
+    pub fn sources(self) -> impl Iterator<Item = (StreamInfo, Box<dyn ChunkSource>)> {
         let from = self.options.from.unwrap_or(Timestamp::MIN);
         let to = self.options.to.unwrap_or(Timestamp::MAX);
-        let mut sources: Vec<(SymbolId, Box<dyn ChunkSource>)> = Vec::new();
-        for stream in self.streams {
-            let Some(symbol) = symbol_id(&stream.symbol) else { continue };
-            let mut source: Box<dyn ChunkSource> = Box::new(Sequence::new(stream.parts, stream.kind, stream.stored));
+        self.streams.into_iter().map(move |stream| {
+            let source = Sequence::new(stream.parts.clone(), stream.kind, stream.stored);
+            // Gaps are counted in the bars of the files, because coarser bars hide them.
+            let mut source: Box<dyn ChunkSource> = Box::new(CountGaps::new(Box::new(source), from, to));
             if let (Some(wanted), true) = (stream.timeframe, stream.timeframe != stream.stored) {
                 source = Box::new(Resample::new(source, wanted));
             }
-            sources.push((symbol, Box::new(Window::new(source, from, to))));
-        }
-        Ok(Tape::new(sources)?.with_skipped(self.skipped))
+            (stream, Box::new(Window::new(source, from, to)) as Box<dyn ChunkSource>)
+        })
     }
 }

@@ -8,6 +8,7 @@ use alphaengine_core::units::Timestamp;
 use super::Part;
 use crate::Error;
 use crate::chunk::{Chunk, ChunkSource};
+use crate::gaps::Gaps;
 use crate::kind::Kind;
 use crate::read;
 use crate::read::recording::{self, MOST_BACK};
@@ -113,5 +114,9 @@ impl ChunkSource for Window {
             }
         }
         Ok(None)
+    }
+
+    fn gaps(&self) -> Gaps {
+        self.source.gaps()
     }
 }

@@ -67,7 +67,7 @@ impl FetchPlan {
     /// The files of the plan, or why the plan makes no sense.
     pub(super) fn files(&self) -> Result<Vec<ArchiveFile>, Error> {
         if self.symbols.is_empty() {
-            return Err(Error::new("no symbol is given").hint("name at least one, for example BTCUSDT"));
+            return Err(Error::new("no symbol is given").hint("name at least one with --symbol, for example BTCUSDT"));
         }
         if self.from > self.to {
             return Err(Error::new(format!("the first month {} is after the last month {}", self.from, self.to)));
@@ -110,7 +110,8 @@ impl FetchPlan {
         }
         match self.timeframe {
             None if self.kind.has_timeframe() => {
-                Err(Error::new(format!("{} need a timeframe", self.kind)).hint("name one, for example 1m"))
+                Err(Error::new(format!("{} need a timeframe", self.kind))
+                    .hint("name one with --timeframe, for example 1m"))
             }
             Some(_) if !self.kind.has_timeframe() => Err(Error::new(format!("{} has no timeframes", self.kind))),
             timeframe => Ok(timeframe),

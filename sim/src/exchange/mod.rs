@@ -18,6 +18,7 @@ use alphaengine_core::position::Position;
 use alphaengine_core::units::{Money, NANOS_PER_SECOND, Nanos, Price, Timestamp};
 
 use crate::config::SimConfig;
+use crate::funding_watch::Traded;
 use crate::order::LiveOrder;
 use crate::symbol::SymbolMarket;
 
@@ -106,12 +107,14 @@ impl SimExchange {
             MarketData::Trade(trade) => {
                 market.has_trades = true;
                 market.last = trade.price;
+                market.last_at = update.at;
                 if !(market.limits.holds(trade.price) && market.triggers.holds(trade.price)) {
                     self.on_trade(update.symbol, trade);
                 }
             }
             MarketData::BookTicker(book) => {
                 market.touch = Some(*book);
+                market.last_at = update.at;
                 let mut is_quiet = market.limits.low < book.ask && book.bid < market.limits.high;
                 if !market.has_trades {
                     market.last = book.mid();
@@ -132,6 +135,7 @@ impl SimExchange {
     #[cold]
     #[inline(never)]
     fn on_trade(&mut self, symbol: SymbolId, trade: &Trade) {
+        self.begin_trading(symbol);
         self.check_margin_at(symbol);
         self.take_waiting(symbol);
         self.fill_resting(symbol, |_| (trade.price, trade.qty));
@@ -142,6 +146,7 @@ impl SimExchange {
     #[cold]
     #[inline(never)]
     fn on_book(&mut self, symbol: SymbolId, book: &BookTicker) {
+        self.begin_trading(symbol);
         self.check_margin_at(symbol);
         self.take_waiting(symbol);
         self.fill_resting(symbol, |side| match side {
@@ -159,6 +164,7 @@ impl SimExchange {
         let now = self.now;
         let market = self.market_mut(symbol);
         market.bar_timeframe = Some(timeframe);
+        market.last_at = now;
         if !market.is_driven_by_bars() {
             return;
         }
@@ -166,6 +172,7 @@ impl SimExchange {
         market.fresh_until = now.plus(FRESH);
         market.last = price;
         if !(market.limits.holds(price) && market.triggers.holds(price)) {
+            self.begin_trading(symbol);
             // What rests or watches acts in the walk through the bar, when its volume is known.
             self.check_margin_at(symbol);
             self.take_waiting(symbol);
@@ -174,10 +181,13 @@ impl SimExchange {
     }
 
     fn on_bar(&mut self, symbol: SymbolId, bar: &Bar) {
+        let now = self.now;
         let market = self.market_mut(symbol);
+        market.last_at = now;
         if market.is_driven_by_bars() {
             let is_quiet = |price| market.limits.holds(price) && market.triggers.holds(price);
             if !(is_quiet(bar.low) && is_quiet(bar.high)) {
+                self.begin_trading(symbol);
                 self.walk_bar(symbol, bar);
             }
             let market = self.market_mut(symbol);
@@ -213,6 +223,18 @@ impl SimExchange {
         if let Some(bar) = self.market_mut(symbol).pending_mark.take() {
             self.walk_mark_bar(symbol, &bar);
         }
+    }
+
+    /// A price came at which somebody can trade. The first one of a symbol always leads here, see [`SymbolMarket::set_bands`].
+    fn begin_trading(&mut self, symbol: SymbolId) {
+        let now = self.now;
+        self.market_mut(symbol).first_at.get_or_insert(now);
+    }
+
+    /// From the first to the newest price at which somebody could trade the symbol; `None` before the first.
+    pub(crate) fn traded(&self, symbol: SymbolId) -> Option<Traded> {
+        let market = self.market(symbol);
+        market.first_at.map(|from| Traded { from, to: market.last_at })
     }
 
     /// A request arrives.
