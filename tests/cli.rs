@@ -7,7 +7,7 @@ mod support;
 use std::io::{Read, Write};
 use std::process::Stdio;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{Desk, Ended, rows, shared_data};
 
 /// 2024-05-01T00:00:00Z in milliseconds.
@@ -631,4 +631,26 @@ fn help_and_version_are_results() {
     // Whoever types nothing needs help, and did not get a result.
     let ended = desk.run(&[]);
     assert!(ended.code == 2 && ended.out.is_empty() && ended.err.contains("Usage: alphaengine <COMMAND>"), "{ended:?}");
+}
+
+/// Beside every table there is an object or an array for programs.
+#[test]
+fn every_table_has_a_form_for_programs() {
+    let desk = Desk::new();
+    let empty = |args: &[&str]| assert_eq!(desk.ok(args).trim(), "[]", "{args:?}");
+    empty(&["runs", "list", "--json"]);
+    empty(&["data", "list", "--json"]);
+    desk.ok(&["backtest", "--timerange", "20250101-20250103", "--no-export"]);
+    let file = desk.write("BTCUSDT-1m.csv", "open_time,open,high,low,close,volume\n1714000020000,10,12,9,11,5\n");
+    let first = |args: &[&str]| -> Value { serde_json::from_str::<Vec<Value>>(&desk.ok(args)).unwrap().remove(0) };
+    let run = first(&["runs", "list", "--json"]);
+    assert_eq!((&run["run"], &run["strategy"], &run["problem"]), (&json!(1), &json!("sma_cross"), &Value::Null));
+    assert!(run["final_equity"].as_str().unwrap().parse::<f64>().unwrap() > 0.0);
+    let stream = first(&["data", "list", "--json", file.to_str().unwrap()]);
+    assert_eq!((&stream["symbol"], &stream["kind"]), (&json!("BTCUSDT"), &json!("klines")));
+    assert_eq!(first(&["strategies", "--json"])["strategy"], "sma_cross");
+    assert_eq!(first(&["strategies", "sma_cross", "--json"])["parameter"], "fast");
+    let stats: Value = serde_json::from_str(&desk.ok(&["store", "stats", "--json"])).unwrap();
+    assert_eq!(stats["events"]["SessionStarted"], 1);
+    assert_eq!(stats["tables"]["session"], 1);
 }

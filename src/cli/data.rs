@@ -13,7 +13,8 @@ use alphaengine_datasets::kind::Kind;
 use alphaengine_datasets::month::Month;
 use clap::{Parser, Subcommand};
 
-use super::{Exit, print, say, table};
+use super::table::{Form, Table};
+use super::{Exit, print, say};
 use crate::backtest::{data_error, no_data};
 use crate::error::{Error, nearest};
 
@@ -88,6 +89,8 @@ pub struct List {
     /// Another catalogue than data/catalog
     #[arg(long, value_name = "DIR", conflicts_with = "files")]
     catalog: Option<PathBuf>,
+    #[command(flatten)]
+    form: Form,
 }
 
 #[derive(Parser)]
@@ -165,7 +168,7 @@ fn import(args: &Import) -> Result<Exit, Error> {
         rows.push(stream_row(&stream.symbol, stream.kind, stream.timeframe, &count.to_string()));
     }
     let report = importer.finish().map_err(|error| data_error(&error))?;
-    print(&table(&["SYMBOL", "KIND", "TIMEFRAME", "ROWS"], &[false, false, false, true], &rows))?;
+    print(&Table::new(&["SYMBOL", "KIND", "TIMEFRAME", "ROWS"], &[false, false, false, true], rows).to_text())?;
     print(&format!("{} files under {}, {} rows\n", report.files.len(), args.catalog.display(), report.rows))?;
     Ok(Exit::Done)
 }
@@ -190,7 +193,7 @@ fn list(args: &List) -> Result<Exit, Error> {
                 .hint(format!("`alphaengine data import FILE --catalog {shown}` makes it")));
         }
         let mut entries = catalog::list(root).map_err(|error| data_error(&error))?;
-        if entries.is_empty() {
+        if entries.is_empty() && !args.form.json {
             say(&format!("the catalogue {} holds nothing", root.display()));
             say("hint: `alphaengine data import FILE` fills it");
             return Ok(Exit::Done);
@@ -212,8 +215,9 @@ fn list(args: &List) -> Result<Exit, Error> {
                 row
             })
             .collect();
-        let head = ["SYMBOL", "KIND", "TIMEFRAME", "ROWS", "FROM", "TO", "MONTHS", "MB"];
-        print(&table(&head, &[false, false, false, true, false, false, true, true], &rows))?;
+        let head = &["SYMBOL", "KIND", "TIMEFRAME", "ROWS", "FROM", "TO", "MONTHS", "MB"];
+        let right = &[false, false, false, true, false, false, true, true];
+        print(&args.form.show(&Table::new(head, right, rows)))?;
         return Ok(Exit::Done);
     }
     let options = OpenOptions { symbols, ..OpenOptions::default() };
@@ -230,8 +234,8 @@ fn list(args: &List) -> Result<Exit, Error> {
             row
         })
         .collect();
-    let head = ["SYMBOL", "KIND", "TIMEFRAME", "FILES", "FROM", "TO"];
-    print(&table(&head, &[false, false, false, true, false, false], &rows))?;
+    let head = &["SYMBOL", "KIND", "TIMEFRAME", "FILES", "FROM", "TO"];
+    print(&args.form.show(&Table::new(head, &[false, false, false, true, false, false], rows)))?;
     Ok(Exit::Done)
 }
 

@@ -8,6 +8,7 @@ mod export;
 mod runs;
 mod store;
 mod strategies;
+mod table;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -108,29 +109,6 @@ pub fn print(text: &str) -> Result<(), Error> {
 /// one panics.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
-}
-
-/// Prints rows under a head as aligned columns; `right` says which columns are numbers.
-pub fn table(head: &[&str], right: &[bool], rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row.get(column).map_or(0, |cell| cell.chars().count()));
-        cells.chain([head[column].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let mut text = String::new();
-        for (column, cell) in cells.enumerate() {
-            let gap = if column == 0 { "" } else { "  " };
-            let width = widths[column];
-            text += &if right[column] { format!("{gap}{cell:>width$}") } else { format!("{gap}{cell:<width$}") };
-        }
-        text.trim_end().to_owned() + "\n"
-    };
-    let mut text = line(&mut head.iter().copied());
-    for row in rows {
-        text += &line(&mut row.iter().map(String::as_str));
-    }
-    text
 }
 
 #[cfg(test)]

@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Exit, print, say, table};
+use super::table::{Form, Table, json_text};
+use super::{Exit, print, say};
 use crate::error::Error;
 use crate::runs::{self, Run};
 
 #[derive(Subcommand)]
 pub enum Verb {
     /// List the runs under data/runs
-    List(Place),
+    List(List),
     /// Show what a run came to, as JSON
     Show(Show),
 }
@@ -22,6 +23,14 @@ pub struct Place {
     /// Where runs are kept
     #[arg(long, default_value = runs::DIRECTORY, value_name = "DIR")]
     runs: PathBuf,
+}
+
+#[derive(Parser)]
+pub struct List {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    form: Form,
 }
 
 #[derive(Parser)]
@@ -35,15 +44,18 @@ pub struct Show {
 
 pub fn runs(verb: &Verb) -> Result<Exit, Error> {
     match verb {
-        Verb::List(place) => {
+        Verb::List(List { place, form }) => {
             let runs = runs::list(&place.runs)?;
-            if runs.is_empty() {
+            if form.json {
+                print(&json_text(&runs.iter().map(object).collect()))?;
+            } else if runs.is_empty() {
                 say(&format!("there are no runs under {}", place.runs.display()));
-                return Ok(Exit::Done);
+            } else {
+                let head =
+                    &["RUN", "STRATEGY", "SYMBOLS", "FROM", "TO", "FINAL EQUITY", "RETURN %", "TRADES", "SESSION"];
+                let right = &[true, false, false, false, false, true, true, true, false];
+                print(&Table::new(head, right, runs.iter().map(row).collect()).to_text())?;
             }
-            let head = ["RUN", "STRATEGY", "SYMBOLS", "FROM", "TO", "FINAL EQUITY", "RETURN %", "TRADES", "SESSION"];
-            let right = [true, false, false, false, false, true, true, true, false];
-            print(&table(&head, &right, &runs.iter().map(row).collect::<Vec<_>>()))?;
         }
         Verb::Show(show) => {
             let path = runs::find(&show.place.runs, &show.run)?;
@@ -58,6 +70,17 @@ pub fn runs(verb: &Verb) -> Result<Exit, Error> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// What a program wants of a run: the report's own names and values, without the details.
+fn object(run: &Run) -> Value {
+    let names =
+        ["session_id", "strategy", "symbols", "from", "to", "final_equity", "total_return", "max_drawdown", "trades"];
+    let mut object = json!({"run": run.number, "store": run.path.display().to_string(), "problem": run.problem});
+    if let (Value::Object(object), Some(report)) = (&mut object, &run.report) {
+        object.extend(names.map(|name| (name.to_owned(), report.get(name).cloned().unwrap_or_default())));
+    }
+    object
 }
 
 fn row(run: &Run) -> Vec<String> {

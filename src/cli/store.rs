@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use alphaengine_core::store::{Answer, StoreReader};
 use clap::{Parser, Subcommand};
+use serde_json::json;
 
-use super::{Exit, print, table};
+use super::table::{Form, Table, json_text};
+use super::{Exit, print};
 use crate::error::Error;
 use crate::runs::{self, store_error};
 
@@ -15,7 +17,7 @@ pub enum Verb {
     /// something is wrong)
     Verify(Which),
     /// Count rows and events
-    Stats(Which),
+    Stats(Stats),
     /// Run SQL that only reads
     Sql(Sql),
 }
@@ -28,6 +30,14 @@ pub struct Which {
     /// Where runs are kept
     #[arg(long, default_value = runs::DIRECTORY, value_name = "DIR")]
     runs: PathBuf,
+}
+
+#[derive(Parser)]
+pub struct Stats {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// `store sql SQL` asks the latest run, `store sql STORE SQL` another.
@@ -55,7 +65,7 @@ impl Which {
 pub fn store(verb: &Verb) -> Result<Exit, Error> {
     match verb {
         Verb::Verify(which) => verify(&which.open()?),
-        Verb::Stats(which) => stats(&which.open()?),
+        Verb::Stats(Stats { which, form }) => stats(&which.open()?, *form),
         Verb::Sql(sql) => {
             let answers = sql.which.open()?.query(&sql.sql).map_err(store_error)?;
             answers.iter().filter(|answer| !answer.columns.is_empty()).try_for_each(|answer| print(&show(answer)))?;
@@ -86,19 +96,30 @@ fn verify(reader: &StoreReader) -> Result<Exit, Error> {
     Ok(if verdict.is_good() { Exit::Done } else { Exit::No })
 }
 
-fn stats(reader: &StoreReader) -> Result<Exit, Error> {
+fn stats(reader: &StoreReader, form: Form) -> Result<Exit, Error> {
     let stats = reader.stats().map_err(store_error)?;
-    let mut text = format!("{}  schema {}, {} bytes\n", reader.path().display(), stats.schema_version, stats.bytes);
+    let path = reader.path().display().to_string();
+    if form.json {
+        let counts = |counts: &[(String, u64)]| counts.iter().cloned().collect::<std::collections::BTreeMap<_, _>>();
+        print(&json_text(&json!({
+            "store": path,
+            "schema_version": stats.schema_version,
+            "bytes": stats.bytes,
+            "first": stats.first.map(|at| at.to_string()),
+            "last": stats.last.map(|at| at.to_string()),
+            "tables": counts(&stats.tables),
+            "events": counts(&stats.events),
+        })))?;
+        return Ok(Exit::Done);
+    }
+    let mut text = format!("{path}  schema {}, {} bytes\n", stats.schema_version, stats.bytes);
     if let (Some(first), Some(last)) = (stats.first, stats.last) {
         text += &format!("{first} to {last}\n");
     }
-    let rows = |counts: &[(String, u64)]| {
-        counts.iter().map(|(name, count)| vec![name.clone(), count.to_string()]).collect::<Vec<_>>()
-    };
-    text += "\n";
-    text += &table(&["TABLE", "ROWS"], &[false, true], &rows(&stats.tables));
-    text += "\n";
-    text += &table(&["EVENT", "COUNT"], &[false, true], &rows(&stats.events));
+    for (head, counts) in [(&["TABLE", "ROWS"], &stats.tables), (&["EVENT", "COUNT"], &stats.events)] {
+        let rows = counts.iter().map(|(name, count)| vec![name.clone(), count.to_string()]).collect();
+        text += &format!("\n{}", Table::new(head, &[false, true], rows).to_text());
+    }
     print(&text)?;
     Ok(Exit::Done)
 }

@@ -2,7 +2,8 @@
 
 use clap::Parser;
 
-use super::{Exit, print, table};
+use super::table::{Form, Table};
+use super::{Exit, print};
 use crate::Strategies;
 use crate::error::Error;
 
@@ -10,6 +11,8 @@ use crate::error::Error;
 pub struct Args {
     /// Show the parameters of this one
     name: Option<String>,
+    #[command(flatten)]
+    form: Form,
 }
 
 pub fn strategies(args: &Args, strategies: &Strategies) -> Result<Exit, Error> {
@@ -17,7 +20,7 @@ pub fn strategies(args: &Args, strategies: &Strategies) -> Result<Exit, Error> {
         None => {
             let rows: Vec<Vec<String>> =
                 strategies.iter().map(|entry| vec![entry.info.name.into(), entry.info.about.into()]).collect();
-            print(&table(&["STRATEGY", "WHAT IT DOES"], &[false, false], &rows))?;
+            print(&args.form.show(&Table::new(&["STRATEGY", "ABOUT"], &[false, false], rows)))?;
         }
         Some(name) => {
             let info = &strategies.find(name)?.info;
@@ -25,10 +28,10 @@ pub fn strategies(args: &Args, strategies: &Strategies) -> Result<Exit, Error> {
                 vec![param.name.into(), param.default_text(), param.range(), param.help.into()]
             };
             let rows: Vec<Vec<String>> = info.params.iter().map(row).collect();
-            let head = ["PARAMETER", "DEFAULT", "RANGE", "WHAT IT IS"];
-            let mut text = format!("{}: {}\n", info.name, info.about);
-            text += &table(&head, &[false, true, false, false], &rows);
-            print(&text)?;
+            let head = &["PARAMETER", "DEFAULT", "RANGE", "HELP"];
+            let params = args.form.show(&Table::new(head, &[false, false, false, false], rows));
+            let about = if args.form.json { String::new() } else { format!("{}: {}\n", info.name, info.about) };
+            print(&(about + &params))?;
         }
     }
     Ok(Exit::Done)
