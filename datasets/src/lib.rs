@@ -4,6 +4,7 @@
 pub mod catalog;
 pub mod check;
 pub mod chunk;
+mod count_gaps;
 pub mod discover;
 mod disk;
 mod error;

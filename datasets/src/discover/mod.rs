@@ -12,7 +12,7 @@ use alphaengine_core::units::Timestamp;
 
 use crate::Error;
 use crate::chunk::ChunkSource;
-use crate::gaps::CountGaps;
+use crate::count_gaps::CountGaps;
 use crate::kind::Kind;
 use crate::read::recording::{Contents, Frames, MOST_BACK};
 use crate::read::{self, Look};
