@@ -654,3 +654,19 @@ fn every_table_has_a_form_for_programs() {
     assert_eq!(stats["events"]["SessionStarted"], 1);
     assert_eq!(stats["tables"]["session"], 1);
 }
+
+/// Funding comes in one folder for all symbols: those that nobody can trade are told and left out.
+#[test]
+fn symbols_without_prices_are_left_out_where_nobody_named_them() {
+    let desk = Desk::new();
+    let bars: String =
+        (0..40).map(|minute| format!("{},10,12,9,11,5\n", 1_714_000_020_000_u64 + 60_000 * minute)).collect();
+    desk.write("all/BTCUSDT-1m.csv", format!("open_time,open,high,low,close,volume\n{bars}"));
+    desk.write("all/ETHUSDT-fundingRate.csv", "calc_time,last_funding_rate\n1714003200000,0.0001\n");
+    let report = desk.json(&["--data", "all", "--store", "none"]);
+    assert_eq!(report["symbols"], json!(["BTCUSDT"]));
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("ETHUSDT is left out: there is nothing to trade ETHUSDT on"), "{notes}");
+    let named = desk.run(&["backtest", "--data", "all", "--symbol", "ETHUSDT"]);
+    assert!(named.code == 2 && named.err.contains("there is nothing to trade ETHUSDT on"), "{named:?}");
+}

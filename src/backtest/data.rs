@@ -78,16 +78,24 @@ pub fn find(options: &Options) -> Result<Found, Error> {
     } else {
         options.symbols.iter().map(Symbol::to_string).collect()
     };
+    let mut warnings = discovery.warnings.clone();
     let mut symbols = Vec::new();
     for name in wanted {
-        check_tradable(&discovery, &name, &options.window)?;
+        if let Err(error) = check_tradable(&discovery, &name, &options.window) {
+            // Funding and mark prices may come for more symbols than anybody trades, as long as nobody named one of those.
+            let others = names.iter().any(|other| check_tradable(&discovery, other, &options.window).is_ok());
+            if !options.symbols.is_empty() || !others {
+                return Err(error);
+            }
+            warnings.push(format!("{name} is left out: {error}"));
+            continue;
+        }
         let klines = discovery.streams.iter().find(|stream| stream.symbol == name && stream.kind == Kind::Klines);
         let timeframe = klines.and_then(|stream| stream.timeframe);
         symbols.push((name.parse().map_err(|error| Error::new(format!("{error}")))?, timeframe));
     }
     let files = discovery.streams.iter().flat_map(|stream| &stream.files);
     let files = files.map(|file| file_identity(file)).collect::<Result<Vec<_>, _>>()?;
-    let warnings = discovery.warnings.clone();
     Ok(Found { source: Source::Files(discovery), symbols, description: Value::Array(files), warnings })
 }
 
