@@ -115,7 +115,8 @@ impl<'a> Context<'a> {
         self.account.wallet()
     }
 
-    /// The balance of one account of the ledger: fees paid so far, funding received, ...
+    /// The balance of one account of the ledger: fees paid so far, funding received, ... Expenses are positive, income is
+    /// negative, as in the books.
     pub fn balance(&self, account: ledger::Account) -> Money {
         self.state.ledger.balance(self.account.asset(), account)
     }

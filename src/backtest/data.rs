@@ -73,14 +73,9 @@ pub fn find(options: &Options) -> Result<Found, Error> {
     };
     let discovery = discover(&paths, &open).map_err(|error| data_error(&error))?;
     let names: Vec<String> = discovery.symbols().into_iter().map(str::to_owned).collect();
-    let wanted: Vec<String> = if options.symbols.is_empty() {
-        names.clone()
-    } else {
-        options.symbols.iter().map(Symbol::to_string).collect()
-    };
     let mut warnings = discovery.warnings.clone();
     let mut symbols = Vec::new();
-    for name in wanted {
+    for name in wanted(options, &names) {
         if let Err(error) = check_tradable(&discovery, &name, &options.window) {
             // Funding and mark prices may come for more symbols than anybody trades, as long as nobody named one of those.
             let others = names.iter().any(|other| check_tradable(&discovery, other, &options.window).is_ok());
@@ -99,6 +94,14 @@ pub fn find(options: &Options) -> Result<Found, Error> {
     Ok(Found { source: Source::Files(discovery), symbols, description: Value::Array(files), warnings })
 }
 
+/// The symbols that were named; without any, all that there are.
+fn wanted(options: &Options, known: &[String]) -> Vec<String> {
+    match options.symbols.as_slice() {
+        [] => known.to_vec(),
+        named => named.iter().map(Symbol::to_string).collect(),
+    }
+}
+
 /// Refuses a symbol that never has a price to trade at: prices of trades come from klines, trades and book tickers only.
 fn check_tradable(discovery: &Discovery, name: &str, window: &Window) -> Result<(), Error> {
     let mut streams = discovery.streams.iter().filter(|stream| stream.symbol == name).peekable();
@@ -115,13 +118,8 @@ fn check_tradable(discovery: &Discovery, name: &str, window: &Window) -> Result<
 
 fn find_in_sample(options: &Options) -> Result<Found, Error> {
     let known: Vec<String> = sample::SYMBOLS.iter().map(|name| (*name).to_owned()).collect();
-    let wanted: Vec<String> = if options.symbols.is_empty() {
-        known.clone()
-    } else {
-        options.symbols.iter().map(Symbol::to_string).collect()
-    };
     let mut symbols = Vec::new();
-    for name in wanted {
+    for name in wanted(options, &known) {
         if !known.contains(&name) {
             return Err(no_data(&name, &known));
         }

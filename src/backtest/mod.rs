@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use alphaengine_core::engine::{self, Engine, Finished};
+use alphaengine_core::mode::Mode;
 use alphaengine_core::report::Report;
 use alphaengine_core::store::{self, Encoder, EventLog, MemoryLog, NoLog, Scope, SqliteStore, hex};
 use alphaengine_core::strategy::Strategy;
@@ -117,7 +118,7 @@ fn conclude(
 impl Job {
     /// Opens where the events go, and says which file that is.
     fn open_log(&self) -> Result<(RunLog, Option<PathBuf>), Error> {
-        let scope = Scope::binance_futures(alphaengine_core::mode::Mode::Backtest, self.session, "sim");
+        let scope = Scope::binance_futures(Mode::Backtest, self.session, "sim");
         let create = |path: &Path| SqliteStore::create(path, scope.clone(), &self.instruments);
         let (store, path) = match &self.options.store {
             StoreChoice::None => return Ok((RunLog::None(NoLog), None)),
