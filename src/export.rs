@@ -263,8 +263,8 @@ impl Tables {
                     time(payment.settled_at),
                     symbol.into(),
                     payment.position_side.name().into(),
-                    payment.rate.to_string().into(),
-                    payment.mark.to_string().into(),
+                    payment.rate.map(|rate| rate.to_string()).unwrap_or_default().into(),
+                    payment.mark.map(|mark| mark.to_string()).unwrap_or_default().into(),
                     payment.position.to_string().into(),
                     money(payment.amount),
                 ])

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::OperatorCommand;
 use crate::id::{Asset, ClientOrderId, RequestId};
+use crate::link::LinkUpdate;
 use crate::market::{MarketUpdate, SymbolId};
 use crate::order::{OrderSpec, PositionSide, Side};
+use crate::snapshot::AccountSnapshot;
 use crate::units::{Money, Price, Qty, Rate, Timestamp};
 
 /// Everything that can reach the engine. What is large is lent: there are millions of inputs.
@@ -63,6 +65,22 @@ pub enum Request {
     SetHedgeMode {
         hedge: bool,
     },
+    /// Cancels every open order of a symbol, conditional ones and those of others included.
+    CancelAll {
+        symbol: SymbolId,
+    },
+    /// What the account is now: open orders of both services, positions, balances, settings.
+    Snapshot,
+    /// A page of our own trades of a symbol, oldest first: those from this id on, or with id 0 those since this time.
+    Trades {
+        symbol: SymbolId,
+        from_id: u64,
+        since: Timestamp,
+    },
+    /// A page of what moved money without a trade, oldest first: funding, transfers and their like.
+    Income {
+        since: Timestamp,
+    },
 }
 
 /// A setting of the account at the exchange.
@@ -98,6 +116,8 @@ pub enum ExchangeUpdate {
     Transfer { id: u64, asset: Asset, amount: Money, reason: TransferReason },
     /// The account, or an isolated position, is below its maintenance margin: the exchange has begun to close it.
     Liquidation { symbol: Option<SymbolId>, mark: Price, margin_balance: Money, maintenance: Money },
+    /// Something happened on the way to the exchange: a stream was lost, a limit was hit, the clock was off.
+    Link(LinkUpdate),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +127,18 @@ pub enum TransferReason {
     Withdraw,
     /// The insurance fund made up for a negative balance after a liquidation.
     InsuranceClear,
+    /// What the account held when a store first met it.
+    Opening,
+    /// Between the futures wallet and another one.
+    Internal,
+    /// Kickbacks, rebates, bonuses and rewards.
+    Rebate,
+    /// An asset was exchanged for another.
+    Exchange,
+    /// A correction by the exchange, or any other movement.
+    Adjustment,
+    /// What the reconciler found that nothing had told.
+    Reconciled,
 }
 
 /// How a request ended.
@@ -128,9 +160,38 @@ pub enum Outcome {
     Found {
         order_id: u64,
         filled: Qty,
-        open: bool,
+        standing: Standing,
     },
     NotFound,
+    Snapshot(Box<AccountSnapshot>),
+    /// Each is an [`Execution::Trade`]. With `more` there are further ones after the last.
+    Trades {
+        trades: Vec<OrderUpdate>,
+        more: bool,
+    },
+    /// Each is an [`ExchangeUpdate::Funding`] or an [`ExchangeUpdate::Transfer`]. `until` is the time of the last.
+    Income {
+        rows: Vec<ExchangeUpdate>,
+        until: Timestamp,
+        more: bool,
+    },
+}
+
+/// Where an order stands that was asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Open,
+    Filled,
+    Canceled,
+    Expired(ExpiryReason),
+    /// A conditional order that fired and whose child was refused.
+    Rejected,
+}
+
+impl Standing {
+    pub const fn is_open(self) -> bool {
+        matches!(self, Standing::Open)
+    }
 }
 
 /// A refusal of the exchange with its own code (`binance-usdm.md` section 6).
@@ -216,12 +277,19 @@ pub struct FundingPayment {
     pub position_side: PositionSide,
     /// The nominal settlement time.
     pub settled_at: Timestamp,
-    pub rate: Rate,
-    pub mark: Price,
-    /// The signed position that was charged.
+    /// Left out where the exchange told the amount only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Price>,
+    /// The signed position that was charged, as far as it is known.
     pub position: Qty,
     /// Received positive, paid negative.
     pub amount: Money,
+    /// The exchange's number of the payment, where the symbol, its side and the time do not tell it apart from others: in hedge
+    /// mode the rows of `income` name no side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
 }
 
 const fn no_symbol() -> SymbolId {

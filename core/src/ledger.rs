@@ -29,10 +29,14 @@ pub enum Account {
     FundingReceived,
     /// What the insurance fund made up for.
     InsuranceFund,
+    /// Kickbacks, rebates, bonuses and rewards.
+    Rebates,
+    /// Corrections by the exchange, and differences that the reconciler found.
+    Adjustments,
 }
 
 impl Account {
-    pub const ALL: [Account; 11] = [
+    pub const ALL: [Account; 13] = [
         Account::Wallet,
         Account::Margin,
         Account::InitialCapital,
@@ -44,6 +48,8 @@ impl Account {
         Account::FundingPaid,
         Account::FundingReceived,
         Account::InsuranceFund,
+        Account::Rebates,
+        Account::Adjustments,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -59,6 +65,8 @@ impl Account {
             Account::FundingPaid => "funding_paid",
             Account::FundingReceived => "funding_received",
             Account::InsuranceFund => "insurance_fund",
+            Account::Rebates => "rebates",
+            Account::Adjustments => "adjustments",
         }
     }
 }
@@ -107,7 +115,13 @@ pub fn entry(event: &Event, margin_asset: Asset) -> Result<Entry, Error> {
             let from = match event.reason {
                 TransferReason::InsuranceClear => Account::InsuranceFund,
                 TransferReason::Deposit if event.id == 0 => Account::InitialCapital,
-                TransferReason::Deposit | TransferReason::Withdraw => Account::Transfers,
+                TransferReason::Opening => Account::InitialCapital,
+                TransferReason::Rebate => Account::Rebates,
+                TransferReason::Deposit
+                | TransferReason::Withdraw
+                | TransferReason::Internal
+                | TransferReason::Exchange => Account::Transfers,
+                TransferReason::Adjustment | TransferReason::Reconciled => Account::Adjustments,
             };
             entry.transfer(event.asset, from, Account::Wallet, event.amount)
         }

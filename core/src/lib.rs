@@ -8,6 +8,7 @@ pub mod units;
 
 pub mod id;
 pub mod instrument;
+pub mod link;
 pub mod market;
 pub mod mode;
 
@@ -30,6 +31,7 @@ pub mod event;
 pub mod ledger;
 pub mod order;
 pub mod position;
+pub mod snapshot;
 pub mod state;
 
 pub mod store;

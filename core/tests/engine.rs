@@ -520,7 +520,10 @@ mod doubt {
             match way {
                 "found" => {
                     let asked = desk.wait(300 * MILLI);
-                    desk.answer(asked[0].id, Outcome::Found { order_id: 5, filled: Qty::ZERO, open: true });
+                    desk.answer(
+                        asked[0].id,
+                        Outcome::Found { order_id: 5, filled: Qty::ZERO, standing: Standing::Open },
+                    );
                     assert_eq!(desk.state().orders[&name].order_id, 5);
                 }
                 "pushed" => drop(desk.update(name, Execution::New)),
@@ -552,7 +555,7 @@ mod doubt {
         let cancel = desk.cancel(name);
         desk.lost(cancel[0].id);
         desk.puppet.heard();
-        let here = Outcome::Found { order_id: 1_001, filled: Qty::ZERO, open: true };
+        let here = Outcome::Found { order_id: 1_001, filled: Qty::ZERO, standing: Standing::Open };
         for outgoing in desk.wait(6 * SECOND) {
             desk.answer(outgoing.id, here.clone());
         }
@@ -577,7 +580,7 @@ mod doubt {
         desk.cancel(name);
         let asked = desk.wait(2 * SECOND);
         desk.puppet.heard();
-        desk.answer(asked[0].id, Outcome::Found { order_id: 5, filled: Qty::ZERO, open: true });
+        desk.answer(asked[0].id, Outcome::Found { order_id: 5, filled: Qty::ZERO, standing: Standing::Open });
         assert_eq!(desk.puppet.heard(), ["NEW Placed"]);
         desk.update(name, Execution::Canceled);
         assert_eq!((desk.puppet.heard(), desk.wait(NANOS_PER_MINUTE)), (vec!["CANCELED Canceled".to_owned()], vec![]));
@@ -868,8 +871,8 @@ mod recovery {
             let Request::QueryOrder { client_order_id, .. } = outgoing.request else { unreachable!() };
             let outcome = match client_order_id {
                 name if name == requested => Outcome::NotFound,
-                name if name == lost => Outcome::Found { order_id: 90, filled: Qty::ZERO, open: true },
-                _ => Outcome::Found { order_id: 91, filled: Qty::ZERO, open: true },
+                name if name == lost => Outcome::Found { order_id: 90, filled: Qty::ZERO, standing: Standing::Open },
+                _ => Outcome::Found { order_id: 91, filled: Qty::ZERO, standing: Standing::Open },
             };
             desk.answer(outgoing.id, outcome);
         }

@@ -43,6 +43,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 let started = LiquidationStarted { mark, margin_balance, maintenance };
                 self.record(self.heard(true), None, symbol, started)
             }
+            ExchangeUpdate::Link(_) => Ok(()),
         }
     }
 
@@ -63,8 +64,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 self.doubt(order);
                 Ok(())
             }
-            (Sent::Query { order, asked_at }, Outcome::Found { order_id, open, .. }) => {
-                self.found(&order, order_id, open, asked_at)
+            (Sent::Query { order, asked_at }, Outcome::Found { order_id, standing, .. }) => {
+                self.found(&order, order_id, standing.is_open(), asked_at)
             }
             (Sent::Query { order, asked_at }, Outcome::NotFound) => self.not_found(&order, asked_at),
             (Sent::Set { symbol, setting, .. }, Outcome::Done) => self.on_setting(symbol, setting, false),
@@ -176,9 +177,9 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     /// Books a payment of funding, once: no position is charged twice for one settlement.
     fn on_funding_payment(&mut self, payment: FundingPayment) -> Result<(), Error> {
         let last = self.state.symbols[payment.symbol.index()].last_funding[payment.position_side as usize];
-        if payment.settled_at <= last {
+        if payment.id.is_some() || payment.settled_at <= last {
             let name = self.config.instruments.get(payment.symbol).symbol.as_str();
-            if self.log.contains(&store::funding_key(name, payment.position_side, payment.settled_at))? {
+            if self.log.contains(&store::funding_key(name, &payment))? {
                 return Ok(());
             }
         }

@@ -10,12 +10,11 @@ use sha2::{Digest, Sha256};
 
 use super::Error;
 use crate::event::{Event, Recorded, Source};
-use crate::exchange::TransferReason;
+use crate::exchange::{FundingPayment, TransferReason};
 use crate::id::{CommandId, SessionId};
 use crate::instrument::Instruments;
 use crate::market::SymbolId;
 use crate::mode::Mode;
-use crate::order::PositionSide;
 use crate::units::Timestamp;
 
 /// SHA-256.
@@ -44,8 +43,10 @@ pub fn trade_key(symbol: &str, trade_id: u64) -> String {
 }
 
 /// The dedup key of a funding payment: a position pays or receives once per settlement.
-pub fn funding_key(symbol: &str, position_side: PositionSide, settled_at: Timestamp) -> String {
-    format!("binance:futures:{symbol}:funding:{}:{:020}", position_side.name(), settled_at.millis())
+pub fn funding_key(symbol: &str, payment: &FundingPayment) -> String {
+    let (side, settled_at) = (payment.position_side.name(), payment.settled_at.millis());
+    let id = payment.id.map(|id| format!(":{id:020}")).unwrap_or_default();
+    format!("binance:futures:{symbol}:funding:{side}:{settled_at:020}{id}")
 }
 
 /// The dedup key of a transfer: the exchange numbers the transfers of each kind.
@@ -54,6 +55,12 @@ pub fn transfer_key(reason: TransferReason, id: u64) -> String {
         TransferReason::Deposit => "deposit",
         TransferReason::Withdraw => "withdraw",
         TransferReason::InsuranceClear => "insurance",
+        TransferReason::Opening => "opening",
+        TransferReason::Internal => "internal",
+        TransferReason::Rebate => "rebate",
+        TransferReason::Exchange => "exchange",
+        TransferReason::Adjustment => "adjustment",
+        TransferReason::Reconciled => "reconciled",
     };
     format!("binance:futures:{reason}:{id:020}")
 }
@@ -233,7 +240,7 @@ impl Encoder {
             Event::FundingApplied(event) => {
                 let payment = &event.payment;
                 let _ = write!(entity, "{symbol}:{}", payment.position_side.name());
-                dedup.push_str(&funding_key(symbol, payment.position_side, payment.settled_at));
+                dedup.push_str(&funding_key(symbol, payment));
                 return;
             }
             Event::TransferBooked(event) => {

@@ -278,11 +278,13 @@ impl World {
             (Answer::Rejected, Request::QueryOrder { .. }) => Outcome::NotFound,
             (Answer::Rejected, _) => rejected(-2010),
             (Answer::Duplicate, Request::QueryOrder { .. }) => {
-                Outcome::Found { order_id, filled: Qty::ZERO, open: false }
+                Outcome::Found { order_id, filled: Qty::ZERO, standing: Standing::Filled }
             }
             (Answer::Duplicate, _) => rejected(-4116),
             (Answer::Good, Request::PlaceOrder { .. }) => Outcome::Placed { order_id },
-            (Answer::Good, Request::QueryOrder { .. }) => Outcome::Found { order_id, filled: Qty::ZERO, open: true },
+            (Answer::Good, Request::QueryOrder { .. }) => {
+                Outcome::Found { order_id, filled: Qty::ZERO, standing: Standing::Open }
+            }
             (Answer::Good, _) => Outcome::Done,
         };
         self.hear(ExchangeUpdate::Answer { id: outgoing.id, outcome });

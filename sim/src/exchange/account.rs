@@ -231,7 +231,9 @@ impl SimExchange {
             let missing = charged.saturating_sub(self.available().max(Money::ZERO)).max(Money::ZERO);
             self.wallet = self.wallet.saturating_add(amount);
             let (settled_at, rate) = (self.now, funding.rate);
-            let payment = FundingPayment { symbol, position_side: side, settled_at, rate, mark, position, amount };
+            let (rate, mark) = (Some(rate), Some(mark));
+            let payment =
+                FundingPayment { symbol, position_side: side, settled_at, rate, mark, position, amount, id: None };
             self.out.push(ExchangeUpdate::Funding(payment));
             self.pay_from_margin(symbol, side, missing);
             self.check_margin(symbol);

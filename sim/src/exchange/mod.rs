@@ -258,6 +258,7 @@ impl SimExchange {
             Request::SetLeverage { symbol, leverage } => self.set_leverage(id, symbol, leverage),
             Request::SetMarginType { symbol, isolated } => self.set_margin_type(id, symbol, isolated),
             Request::SetHedgeMode { hedge } => self.set_hedge_mode(id, hedge),
+            Request::CancelAll { .. } | Request::Snapshot | Request::Trades { .. } | Request::Income { .. } => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! Requests: what the exchange answers to each, with its own codes.
 
-use alphaengine_core::exchange::{ExchangeError, ExchangeUpdate, Execution, ExpiryReason, Outcome};
+use alphaengine_core::exchange::{ExchangeError, ExchangeUpdate, Execution, ExpiryReason, Outcome, Standing};
 use alphaengine_core::id::{ClientOrderId, RequestId};
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::{OrderSpec, OrderType, PositionSide, Side, TimeInForce, WorkingType};
@@ -265,7 +265,8 @@ impl SimExchange {
         let is_it = |order: &LiveOrder| order.client_order_id == name && order.is_known(conditional);
         let found = |order: &LiveOrder, open| {
             let order_id = if conditional { order.algo_id.unwrap_or(order.id) } else { order.id };
-            Outcome::Found { order_id, filled: order.filled, open }
+            let standing = if open { Standing::Open } else { Standing::Filled };
+            Outcome::Found { order_id, filled: order.filled, standing }
         };
         let over = || self.over.iter().rev().find(|order| order.spec.symbol == symbol && is_it(order));
         let outcome = match self.find(symbol, is_it) {

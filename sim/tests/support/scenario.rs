@@ -281,7 +281,7 @@ pub fn render(update: &ExchangeUpdate) -> String {
             Outcome::Done => "done".into(),
             Outcome::Rejected(error) => format!("refused {}", error.code),
             Outcome::Unknown { reason } => format!("unknown: {reason}"),
-            Outcome::Found { filled, open, .. } => {
+            Outcome::Found { filled, standing, .. } => {
                 format!("found {}, filled {filled}", if *open { "open" } else { "over" })
             }
             Outcome::NotFound => "not found".into(),

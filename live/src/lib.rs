@@ -1,0 +1,5 @@
+//! Live trading: the Binance session and the drivers that give it sockets, secrets and a process.
+//!
+//! [`binance::Session`] decides and does no I/O; `driver` does I/O and decides nothing.
+
+pub mod wire;

@@ -1,0 +1,1 @@
+//! Our own Binance on a socket.
