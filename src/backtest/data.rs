@@ -13,7 +13,7 @@ use alphaengine_datasets::{Tape, sample};
 use serde_json::{Value, json};
 
 use super::session::file_identity;
-use super::{Options, Window, data_error};
+use super::{SceneOptions, Window, data_error};
 use crate::error::Error;
 
 /// What `--data` names.
@@ -49,7 +49,7 @@ pub struct Found {
 }
 
 /// Looks for what the options name.
-pub fn find(options: &Options) -> Result<Found, Error> {
+pub fn find(options: &SceneOptions) -> Result<Found, Error> {
     let paths: Vec<PathBuf> = options
         .data
         .iter()
@@ -95,7 +95,7 @@ pub fn find(options: &Options) -> Result<Found, Error> {
 }
 
 /// The symbols that were named; without any, all that there are.
-fn wanted(options: &Options, known: &[String]) -> Vec<String> {
+fn wanted(options: &SceneOptions, known: &[String]) -> Vec<String> {
     match options.symbols.as_slice() {
         [] => known.to_vec(),
         named => named.iter().map(Symbol::to_string).collect(),
@@ -116,7 +116,7 @@ fn check_tradable(discovery: &Discovery, name: &str, window: &Window) -> Result<
     Ok(())
 }
 
-fn find_in_sample(options: &Options) -> Result<Found, Error> {
+fn find_in_sample(options: &SceneOptions) -> Result<Found, Error> {
     let known: Vec<String> = sample::SYMBOLS.iter().map(|name| (*name).to_owned()).collect();
     let mut symbols = Vec::new();
     for name in wanted(options, &known) {
@@ -138,14 +138,14 @@ pub fn no_data(name: &str, known: &[String]) -> Error {
 }
 
 /// Opens what was found.
-pub fn open(source: Source, instruments: &Instruments, options: &Options) -> Result<Tape, Error> {
+pub fn open(source: Source, instruments: &Instruments, options: &SceneOptions) -> Result<Tape, Error> {
     match source {
         Source::Files(discovery) => discovery.open(|symbol| instruments.id(symbol)).map_err(|error| data_error(&error)),
         Source::Sample => Ok(Tape::from_chunks(open_sample(instruments, options)?)),
     }
 }
 
-fn open_sample(instruments: &Instruments, options: &Options) -> Result<Vec<(SymbolId, Vec<Chunk>)>, Error> {
+fn open_sample(instruments: &Instruments, options: &SceneOptions) -> Result<Vec<(SymbolId, Vec<Chunk>)>, Error> {
     let timeframe = options.timeframe.unwrap_or(Timeframe::M1);
     let mut streams = Vec::new();
     for (name, chunks) in sample::chunks() {

@@ -4,12 +4,15 @@ mod data;
 mod job;
 mod options;
 mod outcome;
+mod scene;
 mod session;
 
 pub use data::{DataArg, no_data};
 pub use job::Job;
-pub use options::{Costs, Options, StoreChoice, Window};
+pub use options::{Costs, Options, SceneOptions, StoreChoice, Window};
 pub use outcome::Outcome;
+pub use scene::Scene;
+pub use session::{digest, session_id};
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -32,15 +35,15 @@ use outcome::{Figures, Timing};
 /// Runs a job to its end. What it wrote is removed if it cannot end.
 pub fn run_job<S: Strategy>(job: Job) -> Result<Outcome, Error> {
     let begun = Instant::now();
-    let strategy = S::new(&job.params, &job.instruments).map_err(Error::new)?;
-    if job.options.hedge && !strategy.knows_hedge_mode() {
+    let strategy = S::new(&job.params, &job.scene.instruments).map_err(Error::new)?;
+    if job.scene.options.hedge && !strategy.knows_hedge_mode() {
         let problem =
             format!("option --hedge: {} trades one position a symbol, not a long and a short one", job.strategy);
         return Err(Error::new(problem).hint("leave --hedge out; a strategy that names position sides says so itself"));
     }
-    let tape = job.open_data()?;
+    let tape = job.scene.open_data()?;
     let (log, path) = job.open_log()?;
-    let mut world = SimWorld::new(job.sim.clone(), &job.instruments, tape);
+    let mut world = SimWorld::new(job.scene.sim.clone(), &job.scene.instruments, tape);
     let mut engine = Engine::new(job.engine_config(), strategy, log);
     let load = begun.elapsed();
 
@@ -89,7 +92,7 @@ fn conclude(
 ) -> Result<Outcome, Error> {
     let begun = Instant::now();
     let Finished { log, state, account, performance } = finished;
-    let report = Report::new(&performance, &job.instruments, job.sim.taker_fee);
+    let report = Report::new(&performance, &job.scene.instruments, job.scene.sim.taker_fee);
     let has_log = !matches!(log, RunLog::None(_));
     let mut figures = Figures {
         counts: world.feed().counts(),
@@ -119,11 +122,14 @@ impl Job {
     /// Opens where the events go, and says which file that is.
     fn open_log(&self) -> Result<(RunLog, Option<PathBuf>), Error> {
         let scope = Scope::binance_futures(Mode::Backtest, self.session, "sim");
-        let create = |path: &Path| SqliteStore::create(path, scope.clone(), &self.instruments);
-        let (store, path) = match &self.options.store {
+        let create = |path: &Path| SqliteStore::create(path, scope.clone(), &self.scene.instruments);
+        let (store, path) = match &self.store {
             StoreChoice::None => return Ok((RunLog::None(NoLog), None)),
             StoreChoice::Memory => {
-                return Ok((RunLog::Memory(MemoryLog::new(Encoder::new(scope.clone(), &self.instruments))), None));
+                return Ok((
+                    RunLog::Memory(MemoryLog::new(Encoder::new(scope.clone(), &self.scene.instruments))),
+                    None,
+                ));
             }
             StoreChoice::File(path) => (create(path).map_err(store_error)?, path.clone()),
             // Where another process was faster, the next number is free.
@@ -141,12 +147,12 @@ impl Job {
     /// A run without data, or with too few for the strategy to decide even once, is a mistake.
     fn check_enough<S: Strategy, L: EventLog>(&self, engine: &Engine<S, L>, inputs: u64) -> Result<(), Error> {
         if inputs == 0 {
-            return Err(Error::new(format!("there are no data {}", self.options.window))
+            return Err(Error::new(format!("there are no data {}", self.scene.options.window))
                 .hint("`alphaengine data check FILE` says what a file holds"));
         }
         let strategy = &self.strategy;
         let warm_up = engine.strategy().warm_up();
-        for (symbol, instrument) in self.instruments.iter() {
+        for (symbol, instrument) in self.scene.instruments.iter() {
             let name = &instrument.symbol;
             if engine.strategy().follows_book() && engine.market().book(symbol).is_none() {
                 return Err(Error::new(format!(

@@ -15,6 +15,14 @@ use super::data::DataArg;
 pub struct Options {
     /// `name=value` pairs.
     pub params: Vec<String>,
+    pub scene: SceneOptions,
+    pub limits: Limits,
+    pub store: StoreChoice,
+}
+
+/// What a simulated exchange is made of: data, rules, costs and an account.
+#[derive(Debug, Clone)]
+pub struct SceneOptions {
     pub data: Vec<DataArg>,
     /// None named: all that the data have.
     pub symbols: Vec<Symbol>,
@@ -29,8 +37,6 @@ pub struct Options {
     pub require_funding: bool,
     pub exchange_info: Option<PathBuf>,
     pub brackets: Option<PathBuf>,
-    pub limits: Limits,
-    pub store: StoreChoice,
 }
 
 /// What trading costs, and when orders fill.

@@ -66,9 +66,9 @@ pub fn kept_json(job: &Job, figures: &Figures) -> Value {
         "session_id": job.session.as_str(),
         "strategy": job.strategy,
         "params": params,
-        "symbols": job.instruments.iter().map(|(_, instrument)| instrument.symbol.as_str()).collect::<Vec<_>>(),
-        "timeframes": job.timeframes.iter().map(|timeframe| timeframe.map(Timeframe::name)).collect::<Vec<_>>(),
-        "data": if job.is_synthetic { "SYNTHETIC" } else { "files" },
+        "symbols": job.scene.instruments.iter().map(|(_, instrument)| instrument.symbol.as_str()).collect::<Vec<_>>(),
+        "timeframes": job.scene.timeframes.iter().map(|timeframe| timeframe.map(Timeframe::name)).collect::<Vec<_>>(),
+        "data": if job.scene.is_synthetic { "SYNTHETIC" } else { "files" },
         "mode": "BACKTEST",
         "from": report.start.to_string(),
         "to": report.end.to_string(),
@@ -108,15 +108,15 @@ fn as_text(value: Value) -> Value {
 /// What a reader of the figures must know about them.
 fn notes(job: &Job, figures: &Figures) -> Vec<String> {
     let mut notes = Vec::new();
-    if job.is_synthetic {
+    if job.scene.is_synthetic {
         notes.push("the data are SYNTHETIC: they show how the program works, not how a strategy does".to_owned());
     }
-    if job.options.costs.close_fill {
+    if job.scene.options.costs.close_fill {
         notes.push(
             "--fill close fills at the price that decided: optimistic, for comparison with other tools".to_owned(),
         );
     }
-    if job.options.costs.touch_fill {
+    if job.scene.options.costs.touch_fill {
         notes.push("--limit-fill touch fills resting orders that the market only touched: optimistic".to_owned());
     }
     if figures.report.execution.orders == 0 {
@@ -126,7 +126,7 @@ fn notes(job: &Job, figures: &Figures) -> Vec<String> {
         let symbols = figures.without_funding.join(" ");
         notes.push(format!("no funding rates in the data of {symbols}: positions paid and received none"));
     }
-    notes.extend(job.warnings.iter().cloned());
+    notes.extend(job.scene.warnings.iter().cloned());
     notes.extend(figures.notes.iter().cloned());
     notes
 }
@@ -134,7 +134,7 @@ fn notes(job: &Job, figures: &Figures) -> Vec<String> {
 impl Outcome {
     pub(super) fn new(job: &Job, figures: Figures, store: Option<PathBuf>, timing: Timing) -> Outcome {
         let mut json = kept_json(job, &figures);
-        let place = match (&job.options.store, &store) {
+        let place = match (&job.store, &store) {
             (_, Some(path)) => Value::String(path.display().to_string()),
             (StoreChoice::Memory, None) => json!("memory"),
             _ => json!("none"),
@@ -154,7 +154,7 @@ impl Outcome {
             );
             fields.insert("peak_rss_mb".into(), json!(peak_rss_mb()));
         }
-        Outcome { is_numbered: job.options.store == StoreChoice::NewRun, store, json, table }
+        Outcome { is_numbered: job.store == StoreChoice::NewRun, store, json, table }
     }
 
     /// The object of `--json`, on one line.
@@ -186,10 +186,10 @@ fn seconds(span: Duration) -> f64 {
 
 fn table(job: &Job, figures: &Figures, timing: &Timing, store: Option<&Path>) -> String {
     let params: Vec<String> = job.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let symbols = job.instruments.iter().zip(&job.timeframes).map(|((_, instrument), timeframe)| {
+    let symbols = job.scene.instruments.iter().zip(&job.scene.timeframes).map(|((_, instrument), timeframe)| {
         timeframe.map_or(instrument.symbol.to_string(), |timeframe| format!("{} {timeframe}", instrument.symbol))
     });
-    let synthetic = if job.is_synthetic { " (SYNTHETIC sample)" } else { "" };
+    let synthetic = if job.scene.is_synthetic { " (SYNTHETIC sample)" } else { "" };
     let counts = &figures.counts;
     let mut text = format!("{}  {}\n", job.strategy, params.join(" "));
     text += &format!("{}{synthetic}\n", symbols.collect::<Vec<_>>().join(", "));
@@ -206,7 +206,7 @@ fn table(job: &Job, figures: &Figures, timing: &Timing, store: Option<&Path>) ->
         text += &format!("note: {note}\n");
     }
     let place = store.map_or_else(
-        || if job.options.store == StoreChoice::Memory { "kept in memory".into() } else { "not kept".into() },
+        || if job.store == StoreChoice::Memory { "kept in memory".into() } else { "not kept".into() },
         |path| format!("in {}", path.display()),
     );
     text += &format!("session {}: {} events {place}\n", job.session, figures.events);

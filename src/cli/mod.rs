@@ -2,6 +2,7 @@
 //!
 //! Exit 0: done. Exit 1: the run answered "no" (a damaged store, findings in data). Exit 2: it could not run.
 
+mod args;
 mod backtest;
 mod data;
 mod export;
