@@ -1,0 +1,216 @@
+//! The Runner drives a bot with real sockets: it waits for what arrives or is due, writes it to the tape, hands it to the bot and
+//! carries out what the bot says. It decides nothing about trading.
+
+use std::time::Duration;
+
+use alphaengine_core::command::{OperatorCommand, OperatorOrder, StopPolicy};
+use alphaengine_core::engine;
+use alphaengine_core::link::LinkUpdate;
+use alphaengine_core::store::{self, SqliteStore};
+use alphaengine_core::strategy::Strategy;
+use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_SECOND, Nanos, Timestamp};
+
+use crate::bot::{Bot, News};
+use crate::driver::{Arrival, Driver, Inbox, Received, Stop};
+use crate::service::Service;
+use crate::status::Status;
+use crate::stepper::Stepper;
+use crate::tape::Recorder;
+use crate::wire::Effect;
+
+/// How often the store is asked for operators' commands.
+const ASK_OPERATORS_EVERY: Nanos = 200 * NANOS_PER_MILLI;
+const SHOW_STATUS_EVERY: Nanos = NANOS_PER_SECOND;
+/// A stop that was asked for ends after this, whatever is still open.
+const STOP_WITHIN: Nanos = 8 * NANOS_PER_SECOND;
+
+/// What a runner needs beside the bot.
+pub struct Parts {
+    pub driver: Driver,
+    pub inbox: Inbox,
+    pub recorder: Option<Recorder>,
+    pub stepper: Option<Stepper>,
+    pub service: Service,
+    pub status: Status,
+    pub on_stop: StopPolicy,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// In order: on a signal, or because a stepped exchange has no more data.
+    InOrder,
+    /// Asked twice: at once.
+    AtOnce,
+}
+
+/// Why a run ended out of order.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+    #[error("the store's inbox failed: {0}")]
+    Inbox(#[from] store::Error),
+    #[error("the network's threads ended, which is a defect")]
+    DriverGone,
+}
+
+/// A bot at work.
+pub struct Runner<S> {
+    bot: Bot<S, SqliteStore>,
+    parts: Parts,
+    /// When a stop must be over; `None` while none was asked for.
+    stop_by: Option<Timestamp>,
+    operators_due: Timestamp,
+    status_due: Timestamp,
+}
+
+impl<S: Strategy> Runner<S> {
+    pub fn new(bot: Bot<S, SqliteStore>, parts: Parts) -> Runner<S> {
+        Runner { bot, parts, stop_by: None, operators_due: Timestamp::MIN, status_due: Timestamp::MIN }
+    }
+
+    /// Runs until it is asked to stop. Hands the bot back, also when it failed.
+    pub fn run(mut self) -> (Bot<S, SqliteStore>, Result<Ended, Error>) {
+        let ended = self.work();
+        if let Some(recorder) = &mut self.parts.recorder {
+            recorder.flush();
+        }
+        self.parts.status.clear();
+        (self.bot, ended)
+    }
+
+    fn work(&mut self) -> Result<Ended, Error> {
+        let at = self.parts.inbox.now();
+        self.bot.start(at)?;
+        self.carry_out();
+        loop {
+            let now = self.parts.inbox.now();
+            if self.bot.wake_at() <= now {
+                self.hear(now, News::Wake)?;
+            }
+            if let Some(ended) = self.look_around(now)? {
+                return Ok(ended);
+            }
+            let due = self.bot.wake_at().min(self.operators_due).min(self.status_due);
+            match self.parts.inbox.recv_until(due) {
+                Received::Arrival(at, arrival) => {
+                    if let Some(ended) = self.take(at, arrival)? {
+                        return Ok(ended);
+                    }
+                }
+                Received::Due => {}
+                Received::Gone => return Err(Error::DriverGone),
+            }
+        }
+    }
+
+    fn take(&mut self, at: Timestamp, arrival: Arrival) -> Result<Option<Ended>, Error> {
+        match arrival {
+            Arrival::Http { id, answer } => {
+                if let Some(stepper) = &mut self.parts.stepper
+                    && stepper.is_own(id)
+                {
+                    stepper.answered(answer);
+                } else {
+                    if let Some(stepper) = &mut self.parts.stepper {
+                        stepper.http_answered();
+                    }
+                    self.hear(at, News::Http { id, answer })?;
+                }
+            }
+            Arrival::Opened { socket } => self.hear(at, News::Opened { socket })?,
+            Arrival::Frame { socket, text } => {
+                if let Some(stepper) = &mut self.parts.stepper {
+                    stepper.frame_received(socket);
+                }
+                self.hear(at, News::Frame { socket, text: &text })?;
+            }
+            Arrival::Closed { socket, why } => self.hear(at, News::Closed { socket, why: &why })?,
+            Arrival::Conflated { left_out } => self.hear(at, News::Link(LinkUpdate::Conflated { left_out }))?,
+            Arrival::Signal(Stop::InOrder) => self.begin_stop(at)?,
+            Arrival::Signal(Stop::AtOnce) => return Ok(Some(Ended::AtOnce)),
+        }
+        Ok(None)
+    }
+
+    /// What is due between arrivals: operators, the status line, the watchdog, the end of a stop, the next step.
+    fn look_around(&mut self, now: Timestamp) -> Result<Option<Ended>, Error> {
+        if now >= self.operators_due {
+            self.operators_due = now.plus(ASK_OPERATORS_EVERY);
+            self.take_operators(now)?;
+        }
+        if now >= self.status_due {
+            self.status_due = now.plus(SHOW_STATUS_EVERY);
+            self.parts.service.alive();
+            self.parts.status.show(&self.bot);
+            self.parts.service.tell(&self.bot);
+            if let Some(recorder) = &mut self.parts.recorder {
+                recorder.flush();
+            }
+        }
+        if let Some(by) = self.stop_by {
+            if now >= by || !self.bot.engine().has_open_business() {
+                self.hear(now, News::End)?;
+                return Ok(Some(Ended::InOrder));
+            }
+            return Ok(None);
+        }
+        let is_running = self.bot.engine().is_running();
+        if let Some(stepper) = &mut self.parts.stepper {
+            if stepper.is_done() {
+                self.begin_stop(now)?;
+            } else if is_running && let Some(request) = stepper.next_step() {
+                self.parts.driver.carry_out(Effect::Http(request));
+            }
+        }
+        Ok(None)
+    }
+
+    fn take_operators(&mut self, now: Timestamp) -> Result<(), Error> {
+        for command in self.bot.engine_mut().log_mut().claim()? {
+            tracing::info!(who = command.who, order = command.order.name(), "operator's command");
+            self.hear(now, News::Operator(&command))?;
+        }
+        Ok(())
+    }
+
+    fn begin_stop(&mut self, at: Timestamp) -> Result<(), Error> {
+        if self.stop_by.is_some() {
+            return Ok(());
+        }
+        tracing::info!(policy = ?self.parts.on_stop, "stopping in order; a second signal stops at once");
+        self.parts.service.stopping();
+        self.stop_by = Some(at.plus(STOP_WITHIN));
+        let order = OperatorOrder::Stop { policy: self.parts.on_stop };
+        let key = format!("stop-{}-{}", self.bot.engine().state().session, self.bot.engine().state().seq);
+        self.hear(at, News::Operator(&OperatorCommand { key, who: "the process".into(), order }))
+    }
+
+    fn hear(&mut self, at: Timestamp, news: News<'_>) -> Result<(), Error> {
+        if let Some(recorder) = &mut self.parts.recorder {
+            recorder.write(at, &news);
+            if let Some(problem) = recorder.problem() {
+                tracing::error!(%problem, "the tape cannot be written and ends here; trading goes on");
+                self.parts.recorder = None;
+            }
+        }
+        let heard = self.bot.hear(at, news);
+        self.carry_out();
+        Ok(heard?)
+    }
+
+    fn carry_out(&mut self) {
+        for effect in self.bot.effects() {
+            if let Some(stepper) = &mut self.parts.stepper {
+                stepper.sends(&effect);
+            }
+            self.parts.driver.carry_out(effect);
+        }
+    }
+}
+
+/// How long a runner may take to stop; for those who wait for it.
+pub const fn stop_within() -> Duration {
+    Duration::from_nanos(STOP_WITHIN as u64)
+}
