@@ -1,0 +1,270 @@
+//! An inbox is the one queue from the driver's threads to the engine's thread, with the overflow policy built in.
+//!
+//! The policy stands in the documentation of [`driver`](super).
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use alphaengine_core::units::Timestamp;
+use tokio::sync::{Semaphore, TryAcquireError};
+use tokio_tungstenite::tungstenite::Bytes;
+
+use super::stream_key::StreamKey;
+use crate::wire::{HttpId, HttpResponse, SocketId, TransportError};
+
+/// What the engine's thread receives.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Arrival {
+    /// The answer to [`Effect::Http`](crate::wire::Effect::Http); exactly one for each.
+    Http { id: HttpId, answer: Result<HttpResponse, TransportError> },
+    /// The WebSocket stands.
+    Opened { socket: SocketId },
+    /// The WebSocket is gone or was never there; exactly one for each [`Effect::Open`](crate::wire::Effect::Open), and nothing
+    /// of this socket after it.
+    Closed { socket: SocketId, why: String },
+    /// One message.
+    Frame { socket: SocketId, text: Bytes },
+    /// So many market frames were left out since this was last told, each because a newer one of its stream came.
+    Conflated { left_out: u64 },
+    /// The operator or the service manager wants an end. Overtakes everything that waits.
+    Signal(Stop),
+}
+
+/// How urgent the end is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The first SIGINT or SIGTERM: stop in order.
+    InOrder,
+    /// The second: stop at once.
+    AtOnce,
+}
+
+/// What became of waiting.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Received {
+    /// Something arrived, with the local time at which it joined the queue.
+    Arrival(Timestamp, Arrival),
+    /// The deadline has come.
+    Deadline,
+    /// The driver ended and everything it had received was told.
+    Gone,
+}
+
+/// The engine's end of the queue.
+pub struct Inbox {
+    queue: Arc<Queue>,
+}
+
+impl Inbox {
+    pub(crate) fn new(queue: Arc<Queue>) -> Inbox {
+        Inbox { queue }
+    }
+
+    /// Waits for the next arrival, or until `deadline`; without one, as long as it takes. A deadline that has passed is told
+    /// before anything that waits, so that a busy market starves no timer; to look without waiting there is
+    /// [`try_recv`](Inbox::try_recv).
+    pub fn recv_until(&self, deadline: Option<Instant>) -> Received {
+        let mut state = self.queue.lock();
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Received::Deadline;
+            }
+            if let Some((at, arrival)) = self.queue.take(&mut state) {
+                return Received::Arrival(at, arrival);
+            }
+            if !state.driver_runs {
+                return Received::Gone;
+            }
+            state = match left {
+                None => self.queue.news.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => self.queue.news.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+    }
+
+    /// The next arrival, if one waits.
+    pub fn try_recv(&self) -> Option<(Timestamp, Arrival)> {
+        self.queue.take(&mut self.queue.lock())
+    }
+
+    /// How many arrivals wait.
+    pub fn len(&self) -> usize {
+        self.queue.lock().slots.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Drop for Inbox {
+    /// Whoever waits for room learns that nobody reads any more.
+    fn drop(&mut self) {
+        self.queue.market.close();
+        self.queue.account.close();
+    }
+}
+
+/// The engine's thread is gone: nobody wants what arrives.
+#[derive(Debug)]
+pub(crate) struct NobodyReads;
+
+/// Why a market frame could not be handed over.
+#[derive(Debug)]
+pub(crate) enum MarketRefusal {
+    NobodyReads,
+    /// No room for the whole of the allowed time.
+    Stalled,
+}
+
+/// The queue itself, shared by the engine's thread and the driver's tasks.
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    news: Condvar,
+    /// Room for market frames.
+    market: Semaphore,
+    /// Room for account frames and HTTP answers.
+    account: Semaphore,
+}
+
+struct State {
+    slots: VecDeque<Slot>,
+    left_out: u64,
+    told_left_out: Option<Instant>,
+    driver_runs: bool,
+}
+
+struct Slot {
+    at: Timestamp,
+    arrival: Arrival,
+    takes: Room,
+    key: Option<StreamKey>,
+}
+
+/// Whose room a slot takes up.
+#[derive(Clone, Copy)]
+enum Room {
+    Market,
+    Account,
+    /// Openings, closings and signals: there are only as many as the session and the operator ask for.
+    Free,
+}
+
+/// Under lasting overload, what was left out is told once in this time.
+const TELL_LEFT_OUT_EVERY: Duration = Duration::from_secs(1);
+
+impl Queue {
+    pub(crate) fn new(market: usize, account: usize) -> Arc<Queue> {
+        let state = State { slots: VecDeque::new(), left_out: 0, told_left_out: None, driver_runs: true };
+        Arc::new(Queue {
+            state: Mutex::new(state),
+            news: Condvar::new(),
+            market: Semaphore::new(market.clamp(1, Semaphore::MAX_PERMITS)),
+            account: Semaphore::new(account.clamp(1, Semaphore::MAX_PERMITS)),
+        })
+    }
+
+    /// Hands over what is never left out and takes no room: an opening or a closing.
+    pub(crate) fn tell(&self, arrival: Arrival) {
+        self.push(arrival, Room::Free, None);
+    }
+
+    /// Hands over a signal, before everything else.
+    pub(crate) fn interrupt(&self, stop: Stop) {
+        let slot = Slot { at: now(), arrival: Arrival::Signal(stop), takes: Room::Free, key: None };
+        self.lock().slots.push_front(slot);
+        self.news.notify_one();
+    }
+
+    /// Hands over an account frame or an HTTP answer as soon as there is room.
+    pub(crate) async fn account(&self, arrival: Arrival) -> Result<(), NobodyReads> {
+        self.account.acquire().await.map_err(|_| NobodyReads)?.forget();
+        self.push(arrival, Room::Account, None);
+        Ok(())
+    }
+
+    /// Hands over a market frame: at once if there is room, in the place of an older frame of its stream if there is one that may
+    /// go, else as soon as there is room within `patience`.
+    pub(crate) async fn market(&self, socket: SocketId, text: Bytes, patience: Duration) -> Result<(), MarketRefusal> {
+        let key = StreamKey::of(&text);
+        match self.market.try_acquire() {
+            Ok(room) => room.forget(),
+            Err(TryAcquireError::Closed) => return Err(MarketRefusal::NobodyReads),
+            Err(TryAcquireError::NoPermits) => {
+                // The older frame's room passes to the newer one.
+                let freed = key.as_ref().is_some_and(|key| self.leave_out_older(socket, key, &text));
+                if !freed {
+                    match tokio::time::timeout(patience, self.market.acquire()).await {
+                        Ok(Ok(room)) => room.forget(),
+                        Ok(Err(_)) => return Err(MarketRefusal::NobodyReads),
+                        Err(_) => return Err(MarketRefusal::Stalled),
+                    }
+                }
+            }
+        }
+        self.push(Arrival::Frame { socket, text }, Room::Market, key);
+        Ok(())
+    }
+
+    /// No more arrivals will come.
+    pub(crate) fn end(&self) {
+        self.lock().driver_runs = false;
+        self.news.notify_all();
+    }
+
+    /// Takes the newest waiting frame of this stream out of the queue. The newer frame then joins at the end: were it put in the
+    /// older one's place, it would overtake what its socket sent between them.
+    fn leave_out_older(&self, socket: SocketId, key: &StreamKey, text: &[u8]) -> bool {
+        let mut state = self.lock();
+        let older = state.slots.iter().rposition(|slot| match (&slot.key, &slot.arrival) {
+            (Some(known), Arrival::Frame { socket: from, text: older }) => {
+                *from == socket && known.same(older, key, text)
+            }
+            _ => false,
+        });
+        let Some(older) = older else { return false };
+        state.slots.remove(older);
+        state.left_out += 1;
+        true
+    }
+
+    fn push(&self, arrival: Arrival, takes: Room, key: Option<StreamKey>) {
+        let mut state = self.lock();
+        // Read under the lock, so that times in the queue go back only when the clock itself does.
+        state.slots.push_back(Slot { at: now(), arrival, takes, key });
+        drop(state);
+        self.news.notify_one();
+    }
+
+    fn take(&self, state: &mut State) -> Option<(Timestamp, Arrival)> {
+        let signal_first = matches!(state.slots.front(), Some(Slot { arrival: Arrival::Signal(_), .. }));
+        if state.left_out > 0 && !signal_first {
+            let now_mono = Instant::now();
+            let due = state.told_left_out.is_none_or(|told| now_mono.duration_since(told) >= TELL_LEFT_OUT_EVERY);
+            if due || state.slots.is_empty() {
+                state.told_left_out = Some(now_mono);
+                return Some((now(), Arrival::Conflated { left_out: std::mem::take(&mut state.left_out) }));
+            }
+        }
+        let slot = state.slots.pop_front()?;
+        match slot.takes {
+            Room::Market => self.market.add_permits(1),
+            Room::Account => self.account.add_permits(1),
+            Room::Free => {}
+        }
+        Some((slot.at, slot.arrival))
+    }
+
+    /// A thread that panicked while it held the lock left the queue whole: every change is one push or one removal.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The local clock; 1970 should it stand before that.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
