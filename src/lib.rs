@@ -31,6 +31,7 @@ pub mod backtest;
 mod cli;
 mod error;
 pub mod export;
+pub mod live;
 mod registry;
 pub mod runs;
 pub mod strategies;

@@ -6,6 +6,7 @@ use alphaengine_core::strategy::{Strategy, StrategyInfo};
 
 use crate::backtest::{Job, Outcome, run_job};
 use crate::error::{Error, nearest};
+use crate::live::{LiveJob, LiveOutcome, ReplayJob, ReplayOutcome, run_live, run_replay};
 use crate::strategies;
 
 /// The strategies of a program, by name.
@@ -17,6 +18,8 @@ pub struct Strategies {
 pub struct Entry {
     pub info: StrategyInfo,
     pub backtest: fn(Job) -> Result<Outcome, Error>,
+    pub live: fn(LiveJob) -> Result<LiveOutcome, Error>,
+    pub replay: fn(ReplayJob) -> Result<ReplayOutcome, Error>,
     check: fn(&Params, &Instruments) -> Result<(), String>,
 }
 
@@ -45,6 +48,8 @@ impl Strategies {
         self.entries.push(Entry {
             info,
             backtest: run_job::<S>,
+            live: run_live::<S>,
+            replay: run_replay::<S>,
             check: |params, instruments| S::new(params, instruments).map(|_| ()),
         });
         self

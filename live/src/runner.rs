@@ -1,19 +1,21 @@
 //! The Runner drives a bot with real sockets: it waits for what arrives or is due, writes it to the tape, hands it to the bot and
 //! carries out what the bot says. It decides nothing about trading.
 
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use alphaengine_core::command::{OperatorCommand, OperatorOrder, StopPolicy};
 use alphaengine_core::engine;
 use alphaengine_core::link::LinkUpdate;
+use alphaengine_core::market::SymbolId;
+use alphaengine_core::mode::EngineMode;
 use alphaengine_core::store::{self, SqliteStore};
 use alphaengine_core::strategy::Strategy;
 use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_SECOND, Nanos, Timestamp};
 
 use crate::bot::{Bot, News};
 use crate::driver::{Arrival, Driver, Inbox, Received, Stop};
-use crate::service::Service;
-use crate::status::Status;
+use crate::service::ServiceManager;
+use crate::status::{self, Status};
 use crate::stepper::Stepper;
 use crate::tape::Recorder;
 use crate::wire::Effect;
@@ -30,9 +32,11 @@ pub struct Parts {
     pub inbox: Inbox,
     pub recorder: Option<Recorder>,
     pub stepper: Option<Stepper>,
-    pub service: Service,
+    pub service: ServiceManager,
     pub status: Status,
     pub on_stop: StopPolicy,
+    /// Set on every symbol when the engine first runs, where given.
+    pub leverage: Option<u32>,
 }
 
 /// How a run ended.
@@ -63,11 +67,12 @@ pub struct Runner<S> {
     stop_by: Option<Timestamp>,
     operators_due: Timestamp,
     status_due: Timestamp,
+    is_running: bool,
 }
 
 impl<S: Strategy> Runner<S> {
     pub fn new(bot: Bot<S, SqliteStore>, parts: Parts) -> Runner<S> {
-        Runner { bot, parts, stop_by: None, operators_due: Timestamp::MIN, status_due: Timestamp::MIN }
+        Runner { bot, parts, stop_by: None, operators_due: Timestamp::MIN, status_due: Timestamp::MIN, is_running: false }
     }
 
     /// Runs until it is asked to stop. Hands the bot back, also when it failed.
@@ -81,11 +86,11 @@ impl<S: Strategy> Runner<S> {
     }
 
     fn work(&mut self) -> Result<Ended, Error> {
-        let at = self.parts.inbox.now();
+        let at = now();
         self.bot.start(at)?;
         self.carry_out();
         loop {
-            let now = self.parts.inbox.now();
+            let now = now();
             if self.bot.wake_at() <= now {
                 self.hear(now, News::Wake)?;
             }
@@ -93,13 +98,13 @@ impl<S: Strategy> Runner<S> {
                 return Ok(ended);
             }
             let due = self.bot.wake_at().min(self.operators_due).min(self.status_due);
-            match self.parts.inbox.recv_until(due) {
+            match self.parts.inbox.recv_until(deadline(now, due)) {
                 Received::Arrival(at, arrival) => {
                     if let Some(ended) = self.take(at, arrival)? {
                         return Ok(ended);
                     }
                 }
-                Received::Due => {}
+                Received::Deadline => {}
                 Received::Gone => return Err(Error::DriverGone),
             }
         }
@@ -142,9 +147,9 @@ impl<S: Strategy> Runner<S> {
         }
         if now >= self.status_due {
             self.status_due = now.plus(SHOW_STATUS_EVERY);
-            self.parts.service.alive();
+            self.parts.service.pet(Instant::now());
             self.parts.status.show(&self.bot);
-            self.parts.service.tell(&self.bot);
+            self.parts.service.status(&status::line(&self.bot));
             if let Some(recorder) = &mut self.parts.recorder {
                 recorder.flush();
             }
@@ -156,15 +161,33 @@ impl<S: Strategy> Runner<S> {
             }
             return Ok(None);
         }
-        let is_running = self.bot.engine().is_running();
+        let is_running = self.bot.engine().state().mode != EngineMode::Booting;
+        if is_running && !std::mem::replace(&mut self.is_running, true) {
+            self.first_running(now)?;
+        }
         if let Some(stepper) = &mut self.parts.stepper {
             if stepper.is_done() {
                 self.begin_stop(now)?;
             } else if is_running && let Some(request) = stepper.next_step() {
-                self.parts.driver.carry_out(Effect::Http(request));
+                let _ = self.parts.driver.carry_out(Effect::Http(request));
             }
         }
         Ok(None)
+    }
+
+    /// Everything is connected and reconciled: the strategy runs.
+    fn first_running(&mut self, now: Timestamp) -> Result<(), Error> {
+        self.parts.service.ready();
+        tracing::info!("reconciled with the exchange; the strategy runs");
+        let Some(leverage) = self.parts.leverage else { return Ok(()) };
+        let state = self.bot.engine().state();
+        let (session, symbols) = (state.session, state.symbols.len());
+        for symbol in (0..symbols).map(|index| SymbolId(index as u16)) {
+            let key = format!("start-{session}-leverage-{}", symbol.0);
+            let order = OperatorOrder::SetLeverage { symbol, leverage };
+            self.hear(now, News::Operator(&OperatorCommand { key, who: "--leverage".into(), order }))?;
+        }
+        Ok(())
     }
 
     fn take_operators(&mut self, now: Timestamp) -> Result<(), Error> {
@@ -205,7 +228,8 @@ impl<S: Strategy> Runner<S> {
             if let Some(stepper) = &mut self.parts.stepper {
                 stepper.sends(&effect);
             }
-            self.parts.driver.carry_out(effect);
+            // The bot keeps timers and inputs to itself.
+            let _ = self.parts.driver.carry_out(effect);
         }
     }
 }
@@ -213,4 +237,19 @@ impl<S: Strategy> Runner<S> {
 /// How long a runner may take to stop; for those who wait for it.
 pub const fn stop_within() -> Duration {
     Duration::from_nanos(STOP_WITHIN as u64)
+}
+
+/// The local clock.
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// When `due` comes on the clock that waits; `None` where nothing is due.
+fn deadline(now: Timestamp, due: Timestamp) -> Option<Instant> {
+    if due == Timestamp::MAX {
+        return None;
+    }
+    let left = u64::try_from(due.since(now).max(0)).unwrap_or(0);
+    Some(Instant::now() + Duration::from_nanos(left))
 }

@@ -21,14 +21,11 @@ use crate::wire::{HttpId, HttpResponse, SocketId, TransportError};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Begin {
     pub program: String,
-    pub strategy: String,
-    /// As `NAME=VALUE`.
-    pub params: Vec<String>,
     /// The store, and the number of the last event that was in it.
     pub store: String,
     pub seq: u64,
-    /// Engine and session, as the program that wrote it describes them.
-    pub config: Value,
+    /// Engine, session and strategy, as the program that wrote it describes them.
+    pub recipe: Value,
 }
 
 /// A line that is no frame.

@@ -4,8 +4,12 @@
 
 mod args;
 mod backtest;
+mod command;
 mod data;
+mod exchange;
 mod export;
+mod live;
+mod replay;
 mod runs;
 mod store;
 mod strategies;
@@ -31,7 +35,7 @@ pub enum Exit {
 #[command(
     name = "alphaengine",
     version,
-    about = "One strategy, the same engine: against recordings now, against Binance USD-M Futures later.",
+    about = "One strategy, the same engine: against recordings, and live against Binance USD-M Futures.",
     arg_required_else_help = true,
     max_term_width = 110
 )]
@@ -44,11 +48,20 @@ struct Cli {
 enum Verb {
     /// Run a strategy over recorded data (or the built-in SYNTHETIC sample) and report
     Backtest(Box<backtest::Args>),
+    /// Say something to a running bot: pause, resume, cancel, close, order
+    Command(command::Args),
     /// Fetch, import, list and check market data
     #[command(subcommand)]
     Data(data::Verb),
+    /// Serve recorded data as a Binance exchange of our own
+    #[command(subcommand)]
+    Exchange(exchange::Verb),
     /// Write a run's tables as CSV or Parquet
     Export(export::Args),
+    /// Run a strategy against Binance USD-M Futures, its testnet, or on paper
+    Live(Box<live::Args>),
+    /// Run a tape of a live session again and compare the events
+    Replay(replay::Args),
     /// List and show runs
     #[command(subcommand)]
     Runs(runs::Verb),
@@ -72,8 +85,12 @@ pub fn run(strategies: Strategies) -> ExitCode {
     };
     let result = match cli.verb {
         Verb::Backtest(args) => backtest::backtest(*args, &strategies),
+        Verb::Command(args) => command::command(args),
         Verb::Data(verb) => data::data(verb),
+        Verb::Exchange(verb) => exchange::exchange(verb),
         Verb::Export(args) => export::export(&args),
+        Verb::Live(args) => live::live(*args, &strategies),
+        Verb::Replay(args) => replay::replay(args, &strategies),
         Verb::Runs(verb) => runs::runs(&verb),
         Verb::Store(verb) => store::store(&verb),
         Verb::Strategies(args) => strategies::strategies(&args, &strategies),

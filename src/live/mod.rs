@@ -5,36 +5,211 @@ mod lock;
 mod options;
 mod outcome;
 mod paper;
+mod recipe;
 mod replay;
 
 pub use options::{LiveOptions, Place};
 pub use outcome::LiveOutcome;
+pub use recipe::Recipe;
 pub use replay::{ReplayJob, ReplayOutcome, run_replay};
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use alphaengine_core::command::{OperatorCommand, OperatorOrder};
-use alphaengine_core::engine::{self, Engine, LiveConfig};
-use alphaengine_core::id::SessionId;
+use alphaengine_core::engine::{self, Engine};
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::params::Params;
-use alphaengine_core::store::{Scope, SqliteStore};
+use alphaengine_core::store::{self, Scope, SqliteStore};
 use alphaengine_core::strategy::Strategy;
-use alphaengine_core::units::{NANOS_PER_MILLI, Timestamp};
-use alphaengine_live::binance::{ApiKey, BootstrapResult, Session, SessionConfig};
+use alphaengine_core::units::Timestamp;
+use alphaengine_live::binance::{ApiKey, BootstrapResult, Session, Signer};
 use alphaengine_live::bot::{Bot, Venue};
-use alphaengine_live::runner::{Ended, Parts, Runner};
-use alphaengine_live::service::Service;
+use alphaengine_live::runner::{self, Ended, Parts, Runner};
+use alphaengine_live::secrets::{Credentials, Secrets, Signing};
+use alphaengine_live::service::ServiceManager;
 use alphaengine_live::status::Status;
 use alphaengine_live::stepper::Stepper;
 use alphaengine_live::tape::{Begin, Recorder};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::backtest::session_id;
 use crate::error::Error;
 use crate::registry::Entry;
 use crate::runs::store_error;
 use connect::Connection;
+pub use connect::now as clock;
+use connect::now;
 use lock::AccountLock;
 use paper::PaperVenue;
+
+/// A session that is connected and knows the rules, before its strategy is built.
+pub struct LiveJob {
+    options: LiveOptions,
+    recipe: Recipe,
+    key: Option<ApiKey>,
+    connection: Connection,
+    params: Params,
+    _lock: Option<AccountLock>,
+}
+
+impl LiveJob {
+    /// Reads the key, connects, and asks for rules and account.
+    pub fn prepare(entry: &Entry, options: LiveOptions) -> Result<LiveJob, Error> {
+        let hosts = options.place.hosts().with(options.rest_url.as_deref(), options.ws_url.as_deref());
+        let credentials = match options.place.environment() {
+            None => None,
+            Some(environment) => Some(
+                Secrets::load(&options.secrets, environment)
+                    .map_err(|error| Error::new(error.to_string()).maybe_hint(error.hint()))?,
+            ),
+        };
+        let lock = match &credentials {
+            None => None,
+            Some(credentials) => Some(AccountLock::take(&hosts.rest, credentials.api_key.reveal())?),
+        };
+        let key = credentials.as_ref().map(api_key).transpose()?;
+        let connection = Connection::open(&hosts, credentials.map(|credentials| credentials.api_key))?;
+        let known = connection.bootstrap(&hosts, key.clone(), options.symbols.clone())?;
+        let params = entry.params(&options.params, &known.instruments)?;
+        let recipe = recipe(entry, &options, &hosts, known, &params);
+        Ok(LiveJob { options, recipe, key, connection, params, _lock: lock })
+    }
+
+    /// The store as it was left, or a new one.
+    fn open_store(&self) -> Result<SqliteStore, Error> {
+        let path = &self.options.store;
+        let venue = if self.recipe.paper.is_some() { "paper" } else { "main" };
+        let scope = Scope::binance_futures(self.recipe.mode, self.recipe.session, venue);
+        if path.exists() {
+            return SqliteStore::open(path, scope, &self.recipe.instruments).map_err(store_error);
+        }
+        if let Some(parent) = path.parent().filter(|parent| *parent != Path::new("")) {
+            std::fs::create_dir_all(parent).map_err(|error| {
+                Error::new(format!("{}: cannot be made: {error}", parent.display()))
+                    .hint("check owner and permissions of the directory above it")
+            })?;
+        }
+        let store = SqliteStore::create(path, scope, &self.recipe.instruments).map_err(store_error)?;
+        Ok(store.keep())
+    }
+}
+
+/// Runs a session until it is asked to stop.
+pub fn run_live<S: Strategy>(mut job: LiveJob) -> Result<LiveOutcome, Error> {
+    let strategy = S::new(&job.params, &job.recipe.instruments).map_err(Error::new)?;
+    job.recipe.warm_up_bars = strategy.warm_up();
+    let store = job.open_store()?;
+    let (seq, fills) = (store.state().seq, store.state().trades);
+    let recorder = job.options.record.as_deref().map(|directory| job.recorder(directory, seq)).transpose()?;
+    let engine = engine(&job.recipe, strategy, store)?;
+    let session = Session::new(job.recipe.session_config(job.key.take()));
+    let venue = job.recipe.paper.clone().map(|sim| Box::new(PaperVenue::new(sim, &job.recipe.instruments)) as Box<dyn Venue>);
+    let bot = Bot::new(engine, session, venue);
+    let parts = Parts {
+        driver: job.connection.driver,
+        inbox: job.connection.inbox,
+        recorder,
+        stepper: job.options.stepped.then(Stepper::default),
+        service: ServiceManager::from_environment(),
+        status: Status::new(!job.options.json_log),
+        on_stop: job.options.on_stop,
+        leverage: job.options.leverage,
+    };
+    let (bot, ended) = Runner::new(bot, parts).run();
+    finish(bot, ended, &job.options.store, fills)
+}
+
+fn finish<S: Strategy>(
+    bot: Bot<S, SqliteStore>,
+    ended: Result<Ended, runner::Error>,
+    path: &Path,
+    fills_before: u64,
+) -> Result<LiveOutcome, Error> {
+    let finished = bot.into_engine().finish();
+    match ended {
+        Ok(Ended::InOrder) => {
+            let (equity, wallet) = (finished.account.equity(), finished.account.wallet());
+            let outcome =
+                LiveOutcome::new(&finished.state, path.display().to_string(), fills_before, equity, wallet);
+            finished.log.close().map_err(store_error)?;
+            Ok(outcome)
+        }
+        // What is committed is there; the next start goes on from it.
+        Ok(Ended::AtOnce) => Err(Error::new("stopped at once: open orders and positions stay as they are")
+            .hint("the next start reconciles with the exchange before it trades")),
+        Err(runner::Error::Engine(engine::Error::Store(error)) | runner::Error::Inbox(error)) => Err(store_error(error)),
+        Err(error) => Err(Error::new(error.to_string())),
+    }
+}
+
+/// A new engine, or the one that the store remembers.
+fn engine<S: Strategy>(recipe: &Recipe, strategy: S, store: SqliteStore) -> Result<Engine<S, SqliteStore>, Error> {
+    let state = store.recovered().state;
+    let tail = std::iter::empty::<Result<_, store::Error>>();
+    Engine::recover(recipe.engine_config(), strategy, store, Some(state), tail)
+        .map_err(|error| Error::new(error.to_string()))
+}
+
+fn recipe(
+    entry: &Entry,
+    options: &LiveOptions,
+    hosts: &alphaengine_live::binance::Hosts,
+    known: BootstrapResult,
+    params: &Params,
+) -> Recipe {
+    let begun = now();
+    let paper = match &options.place {
+        Place::Paper(sim) => Some((**sim).clone()),
+        _ => None,
+    };
+    // A process start is a session of its own: names of orders derive from it and are never given twice.
+    let session = session_id(&json!({"begun": begun.nanos(), "process": std::process::id(), "hosts": hosts}));
+    Recipe {
+        session,
+        mode: options.place.mode(),
+        strategy: entry.info.name.to_owned(),
+        params: params.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        asset: margin_asset(&known.instruments),
+        instruments: known.instruments,
+        timeframe: options.timeframe,
+        limits: options.limits.clone(),
+        hosts: hosts.clone(),
+        streams: options.streams,
+        rate_limits: known.rate_limits,
+        warm_up_bars: 0,
+        recv_window_ms: options.recv_window_ms,
+        seed: options.seed,
+        countdown: options.countdown,
+        batch_orders: options.batch_orders,
+        paper,
+    }
+}
+
+fn margin_asset(instruments: &Instruments) -> alphaengine_core::id::Asset {
+    let first = instruments.iter().next();
+    first.and_then(|(_, instrument)| instrument.margin_asset.parse().ok()).unwrap_or_default()
+}
+
+fn api_key(credentials: &Credentials) -> Result<ApiKey, Error> {
+    let signer = match &credentials.signing {
+        Signing::Hmac(secret) => Signer::hmac(secret.reveal()),
+        Signing::Ed25519(pem) => Signer::ed25519(pem.reveal()),
+    };
+    let signer = signer.map_err(|error| Error::new(error.to_string()))?;
+    Ok(ApiKey { id: credentials.api_key.reveal().to_owned(), signer })
+}
+
+impl LiveJob {
+    fn recorder(&self, directory: &Path, seq: u64) -> Result<Recorder, Error> {
+        let at: Timestamp = now();
+        let begin = Begin {
+            program: format!("alphaengine {}", env!("CARGO_PKG_VERSION")),
+            store: self.options.store.display().to_string(),
+            seq,
+            recipe: serde_json::to_value(&self.recipe).unwrap_or_default(),
+        };
+        Recorder::create(directory, at, &begin).map_err(|error| {
+            Error::new(format!("option --record: {}: cannot be written: {error}", directory.display()))
+                .hint("name a directory that can be made and written")
+        })
+    }
+}
