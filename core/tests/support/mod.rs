@@ -361,10 +361,11 @@ impl<L: EventLog> Desk<L> {
             symbol: BTC,
             position_side: PositionSide::Both,
             settled_at,
-            rate: Rate::ZERO,
-            mark: Price::ONE,
+            rate: Some(Rate::ZERO),
+            mark: Some(Price::ONE),
             position: self.state().position(BTC, PositionSide::Both).qty(),
             amount: money(amount),
+            id: None,
         };
         self.hear(&ExchangeUpdate::Funding(payment));
     }
@@ -396,6 +397,11 @@ pub fn words(sent: &[Outgoing]) -> Vec<String> {
         Request::SetLeverage { leverage, .. } => format!("leverage {leverage}"),
         Request::SetMarginType { isolated, .. } => format!("isolated {isolated}"),
         Request::SetHedgeMode { hedge } => format!("hedge {hedge}"),
+        Request::CancelAll { symbol } => format!("cancel all {}", symbol.0),
+        Request::Snapshot => "snapshot".into(),
+        Request::Trades { symbol, from_id: 0, .. } => format!("trades {} since", symbol.0),
+        Request::Trades { symbol, from_id, .. } => format!("trades {} from {from_id}", symbol.0),
+        Request::Income { .. } => "income".into(),
     };
     sent.iter().map(word).collect()
 }
