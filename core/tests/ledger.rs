@@ -33,10 +33,11 @@ fn funding(amount: Money) -> Event {
         symbol: BTC,
         position_side: PositionSide::Both,
         settled_at: Timestamp::ZERO,
-        rate: Rate::ZERO,
-        mark: Price::ONE,
+        rate: Some(Rate::ZERO),
+        mark: Some(Price::ONE),
         position: Qty::ONE,
         amount,
+        id: None,
     };
     FundingApplied { payment }.into()
 }
