@@ -192,7 +192,9 @@ maker_fee                  0
 liquidation_fee            0
 funding_paid            0.75
 funding_received           0
-insurance_fund             0";
+insurance_fund             0
+rebates                    0
+adjustments                0";
     assert_eq!(table, expected);
     let account = desk.engine.account();
     assert_eq!(account.wallet(), money("9509.086"), "wallet and isolated margin");

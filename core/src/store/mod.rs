@@ -35,6 +35,11 @@ pub trait EventLog {
     /// Whether a fact with this dedup key is in the log: a trade, a payment, a transfer, an order or an operator's word. What only
     /// this program could tell is told once, so nobody asks about it.
     fn contains(&mut self, dedup_key: &str) -> Result<bool, Error>;
+
+    /// Derives everything anew that is derived from the events. A log that derives nothing has nothing to do.
+    fn rebuild_projections(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 impl<L: EventLog + ?Sized> EventLog for Box<L> {
@@ -48,5 +53,9 @@ impl<L: EventLog + ?Sized> EventLog for Box<L> {
 
     fn contains(&mut self, dedup_key: &str) -> Result<bool, Error> {
         (**self).contains(dedup_key)
+    }
+
+    fn rebuild_projections(&mut self) -> Result<(), Error> {
+        (**self).rebuild_projections()
     }
 }

@@ -65,6 +65,7 @@ pub fn config() -> Config {
         limits: alphaengine_core::risk::Limits::default(),
         recv_window: 2 * NANOS_PER_SECOND,
         commit_each_step: true,
+        live: None,
     }
 }
 
