@@ -3,6 +3,7 @@
 //! [`SqliteStore`] writes it, [`StoreReader`] reads it, [`verify`](StoreReader::verify) proves it. One schema serves every
 //! world (`schema.sql`). What is not durable was not promised: a row counts after [`EventLog::commit`].
 
+pub mod commands;
 mod error;
 mod head;
 mod memory;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot run should say so at once")]
 
 pub mod script;
+pub mod venue;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
