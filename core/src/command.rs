@@ -4,9 +4,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::ClientOrderId;
+use crate::link::Route;
 use crate::market::SymbolId;
 use crate::mode::EngineMode;
 use crate::order::OrderSpec;
+use crate::risk::Limits;
 use crate::units::{Money, Price, Qty};
 
 /// Who wants it.
@@ -90,13 +92,67 @@ pub struct OperatorCommand {
     pub order: OperatorOrder,
 }
 
+/// An operator's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OperatorOrder {
+    /// Only cancels and closes may leave, until `Resume`.
     Pause,
+    /// Ends a pause and SAFE. The drawdown is counted anew from here.
     Resume,
-    CancelAll { symbol: SymbolId },
-    Close { symbol: SymbolId },
+    /// As if a limit of loss had been met.
+    Safe,
+    /// Cancels every open order of the symbol that is known, those of others included.
+    CancelAll {
+        symbol: SymbolId,
+    },
+    /// Closes every position of the symbol at market.
+    Close {
+        symbol: SymbolId,
+    },
+    /// Any order; the limits hold for it as for the strategy's.
+    PlaceOrder {
+        spec: OrderSpec,
+    },
+    SetLeverage {
+        symbol: SymbolId,
+        leverage: u32,
+    },
+    /// Compares the account with the exchange now.
+    Reconcile,
+    /// Derives the tables of the store anew from its events.
+    RebuildProjection,
+    /// Puts other limits in the place of all limits.
+    UpdateConfig {
+        limits: Limits,
+    },
+    /// Ends the session in order.
+    Stop {
+        policy: StopPolicy,
+    },
+}
+
+/// What becomes of orders and positions when a session is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum StopPolicy {
+    /// Everything stays as it is at the exchange.
+    #[default]
+    Keep,
+    /// Our orders are cancelled; positions stay.
+    Cancel,
+    /// Our orders are cancelled and every position is closed at market.
+    Close,
+}
+
+impl StopPolicy {
+    pub const fn name(self) -> &'static str {
+        match self {
+            StopPolicy::Keep => "keep",
+            StopPolicy::Cancel => "cancel",
+            StopPolicy::Close => "close",
+        }
+    }
 }
 
 impl OperatorOrder {
@@ -105,27 +161,49 @@ impl OperatorOrder {
         match self {
             OperatorOrder::Pause => "PAUSE",
             OperatorOrder::Resume => "RESUME",
+            OperatorOrder::Safe => "SAFE",
             OperatorOrder::CancelAll { .. } => "CANCEL_ALL",
             OperatorOrder::Close { .. } => "CLOSE",
+            OperatorOrder::PlaceOrder { .. } => "PLACE_ORDER",
+            OperatorOrder::SetLeverage { .. } => "SET_LEVERAGE",
+            OperatorOrder::Reconcile => "RECONCILE",
+            OperatorOrder::RebuildProjection => "REBUILD_PROJECTION",
+            OperatorOrder::UpdateConfig { .. } => "UPDATE_CONFIG",
+            OperatorOrder::Stop { .. } => "STOP",
         }
     }
 
     pub const fn priority(&self) -> Priority {
         match self {
-            OperatorOrder::CancelAll { .. } => Priority::Cancel,
+            OperatorOrder::CancelAll { .. } | OperatorOrder::Safe | OperatorOrder::Stop { .. } => Priority::Cancel,
             OperatorOrder::Close { .. } => Priority::Reduce,
-            OperatorOrder::Pause | OperatorOrder::Resume => Priority::Normal,
+            OperatorOrder::PlaceOrder { spec } if spec.only_reduces() => Priority::Reduce,
+            _ => Priority::Normal,
+        }
+    }
+
+    /// The symbol that it is about.
+    pub const fn symbol(&self) -> Option<SymbolId> {
+        match self {
+            OperatorOrder::CancelAll { symbol }
+            | OperatorOrder::Close { symbol }
+            | OperatorOrder::SetLeverage { symbol, .. } => Some(*symbol),
+            OperatorOrder::PlaceOrder { spec } => Some(spec.symbol),
+            _ => None,
         }
     }
 
     /// The same order about this symbol, where it is about one.
     #[must_use]
-    pub const fn with_symbol(self, symbol: SymbolId) -> OperatorOrder {
-        match self {
-            OperatorOrder::CancelAll { .. } => OperatorOrder::CancelAll { symbol },
-            OperatorOrder::Close { .. } => OperatorOrder::Close { symbol },
-            OperatorOrder::Pause | OperatorOrder::Resume => self,
+    pub const fn with_symbol(mut self, of: SymbolId) -> OperatorOrder {
+        match &mut self {
+            OperatorOrder::CancelAll { symbol }
+            | OperatorOrder::Close { symbol }
+            | OperatorOrder::SetLeverage { symbol, .. } => *symbol = of,
+            OperatorOrder::PlaceOrder { spec } => spec.symbol = of,
+            _ => {}
         }
+        self
     }
 }
 
@@ -145,6 +223,14 @@ pub enum Refusal {
     DailyLoss { loss: Money, limit: Money },
     #[error("the equity is {equity}, below the minimum of {limit}")]
     MinBalance { equity: Money, limit: Money },
+    #[error("the equity is {drawdown} below its peak, the limit is {limit}")]
+    Drawdown { drawdown: Money, limit: Money },
+    #[error("the {} streams are down, so what is known may be stale: only cancels and closes may leave", route.name())]
+    StaleStreams { route: Route },
+    #[error("the account is being compared with the exchange: only cancels and closes may leave")]
+    NotReconciled,
+    #[error("the session is being stopped: only cancels and closes may leave")]
+    Stopping,
     #[error("the quantity is not positive")]
     NoQuantity,
     #[error("no price is known yet, so the order cannot be valued")]

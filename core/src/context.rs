@@ -299,7 +299,11 @@ impl Context<'_> {
 
 /// The cancels of every open order of a symbol that is not being cancelled already.
 pub(crate) fn cancels(state: &State, symbol: SymbolId, actor: Actor) -> impl Iterator<Item = Command> {
-    let open = state.open_orders(symbol).filter(|order| !state.cancels.contains_key(&order.client_order_id));
+    // Orders of others are the operator's business.
+    let may =
+        move |order: &&Order| actor == Actor::User || order.command.0 != 0 || state.is_ours(&order.client_order_id);
+    let open =
+        state.open_orders(symbol).filter(|order| !state.cancels.contains_key(&order.client_order_id)).filter(may);
     open.map(move |order| {
         let wish = Wish::Cancel { client_order_id: order.client_order_id };
         Command { actor, client_order_id: None, wish }

@@ -14,9 +14,15 @@
 
 mod commands;
 mod exchange;
+mod link;
 mod market;
+mod operator;
+mod reconcile;
+
+pub use reconcile::LiveConfig;
 
 use crate::account::Account;
+use crate::command::StopPolicy;
 use crate::context::{Context, Outbox};
 use crate::event::{DayClosed, EngineModeChanged, Event, Recorded, SessionStarted, SessionStopped, Source, TimerFired};
 use crate::exchange::{Input, Outgoing};
@@ -27,7 +33,7 @@ use crate::market::{Bar, SymbolId, Timeframe};
 use crate::market_view::MarketView;
 use crate::mode::{EngineMode, Mode};
 use crate::performance::Performance;
-use crate::risk::Limits;
+use crate::risk::{self, Limits, Peak};
 use crate::state::{self, State};
 use crate::store::{self, EventLog};
 use crate::strategy::Strategy;
@@ -52,6 +58,8 @@ pub struct Config {
     pub recv_window: Nanos,
     /// Commit after each step that recorded something, before its requests leave. A backtest leaves it to the log's batches.
     pub commit_each_step: bool,
+    /// What a session at an exchange does besides; `None` in a backtest, where nothing can be stale or differ.
+    pub live: Option<LiveConfig>,
 }
 
 /// What stops an engine.
@@ -92,6 +100,18 @@ pub struct Engine<S, L> {
     /// Commands and timers since `now` last changed, to stop a strategy that never stops.
     commands_now: u32,
     life: Life,
+    reconciler: reconcile::Reconciler,
+    link: link::LinkWatch,
+    /// Whether losses are looked at with every input.
+    watches_losses: bool,
+    peak: Peak,
+    /// The limits with which the process was started, an operator's left out.
+    configured_limits: Limits,
+    pending: Vec<operator::Pending>,
+    /// How, and why, the session is being stopped.
+    stop: Option<(StopPolicy, String)>,
+    /// An operator wants the projections derived anew.
+    rebuild: bool,
 }
 
 /// Where an engine is in its own life.
@@ -142,6 +162,11 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 engine.executor.doubt(order.client_order_id, engine.now);
             }
         }
+        if let Some((limits, configured)) = engine.state.limits_given
+            && configured == engine.configured_limits
+        {
+            engine.config.limits = limits;
+        }
         Ok(engine)
     }
 
@@ -158,6 +183,14 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         let orders_given = state.last_name(&config.session);
         let outbox = Outbox { session: config.session, orders_given, ..Outbox::default() };
         Engine {
+            reconciler: reconcile::Reconciler::new(config.live, symbols),
+            link: link::LinkWatch::default(),
+            watches_losses: config.live.is_some() || config.limits.max_drawdown.is_some(),
+            peak: Peak::default(),
+            configured_limits: config.limits,
+            pending: Vec::new(),
+            stop: None,
+            rebuild: false,
             account: Account::new(config.asset, symbols),
             executor: Executor::new(config.recv_window, ACCEPTANCE_MARGIN),
             performance: Performance::new(symbols),
@@ -207,7 +240,14 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             Input::Operator(command) => self.on_operator(command)?,
             Input::Ready => self.on_ready()?,
             Input::Wake => {}
+            Input::Stop { policy, reason } => self.on_stop(policy, reason)?,
             Input::End => self.on_end()?,
+        }
+        if self.watches_losses {
+            self.watch_losses()?;
+        }
+        if !self.pending.is_empty() {
+            self.finish_pending()?;
         }
         if self.recorded.is_empty() { Ok(()) } else { self.persist() }
     }
@@ -220,6 +260,35 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
 
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The session was asked to stop, by an operator or by the driver.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    /// The session was asked to stop and nothing of it is left to wait for: the driver may end it.
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopping() && !self.has_open_business()
+    }
+
+    /// Whether an answer is awaited, or something is open that the way in which the session is stopped shall end.
+    pub fn has_open_business(&self) -> bool {
+        let policy = self.stop.as_ref().map_or(StopPolicy::Keep, |(policy, _)| *policy);
+        let has_orders = || self.state.orders.values().any(|order| self.state.is_ours(&order.client_order_id));
+        self.executor.is_busy()
+            || (policy != StopPolicy::Keep && has_orders())
+            || (policy == StopPolicy::Close && self.account.is_exposed())
+    }
+
+    /// Whether the session is booted and knows the account.
+    pub fn is_reconciled(&self) -> bool {
+        self.reconciler.is_complete && self.state.mode != EngineMode::Booting
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.config.limits
     }
 
     pub fn account(&self) -> &Account {
@@ -277,6 +346,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         for order in self.executor.due(self.now) {
             self.ask_about(order);
         }
+        self.reconcile_due()?;
         self.fire_timers()?;
         self.schedule();
         Ok(())
@@ -332,24 +402,55 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     fn schedule(&mut self) {
         let is_running = self.state.mode != EngineMode::Booting;
         let timer = self.state.timers.values().copied().filter(|_| is_running).min().unwrap_or(Timestamp::MAX);
-        self.due = self.day_end.min(timer).min(self.executor.wake_at());
+        self.due = self.day_end.min(timer).min(self.executor.wake_at()).min(self.reconciler.due());
     }
 
     fn on_ready(&mut self) -> Result<(), Error> {
-        if self.state.mode == EngineMode::Booting {
-            self.change_mode(self.state.lasting_mode, "the world is ready")?;
-            self.call(|strategy, ctx| strategy.on_start(ctx))?;
-            self.fire_timers()?;
-            self.schedule();
+        if self.state.mode != EngineMode::Booting {
+            return Ok(());
         }
+        if !self.reconciler.is_on {
+            return self.start("the world is ready");
+        }
+        if std::mem::replace(&mut self.reconciler.is_ready, true) {
+            return Ok(());
+        }
+        self.begin_round(Some("the session began"))
+    }
+
+    /// From here on the strategy is called.
+    fn start(&mut self, reason: &str) -> Result<(), Error> {
+        self.change_mode(self.state.lasting_mode, reason)?;
+        if self.reconciler.is_on {
+            self.finish_inherited()?;
+        }
+        self.call(|strategy, ctx| strategy.on_start(ctx))?;
+        self.fire_timers()?;
+        self.schedule();
         Ok(())
+    }
+
+    /// Follows the peak of the equity. In a live session what was lost does not wait for an order to be noticed.
+    fn watch_losses(&mut self) -> Result<(), Error> {
+        if self.state.mode == EngineMode::Booting {
+            return Ok(());
+        }
+        self.peak.observe(self.account.equity());
+        if !self.reconciler.is_on || self.state.mode != EngineMode::Running {
+            return Ok(());
+        }
+        match risk::losses(&self.config.limits, &self.state, &self.account, &self.peak) {
+            Ok(()) => Ok(()),
+            Err(refusal) => self.change_mode(EngineMode::Safe, &refusal.to_string()),
+        }
     }
 
     fn on_end(&mut self) -> Result<(), Error> {
         self.call(|strategy, ctx| strategy.on_stop(ctx))?;
         self.observe_moves();
         self.performance.finish(self.now, &self.state, &self.account);
-        self.record(Source::Bot, None, None, SessionStopped { reason: "the inputs ended".into() })
+        let reason = self.stop.take().map_or_else(|| "the inputs ended".into(), |(_, reason)| reason);
+        self.record(Source::Bot, None, None, SessionStopped { reason })
     }
 
     fn change_mode(&mut self, to: EngineMode, reason: &str) -> Result<(), Error> {
@@ -405,6 +506,10 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         };
         self.state.apply(&recorded)?;
         self.performance.fold(&recorded, &self.state);
+        self.reconciler.watch(&recorded);
+        for pending in &mut self.pending {
+            pending.hear(&recorded);
+        }
         self.recorded.push(recorded);
         Ok(())
     }
@@ -423,6 +528,9 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         self.recorded.clear();
         if self.config.commit_each_step {
             self.log.commit()?;
+        }
+        if std::mem::take(&mut self.rebuild) {
+            self.log.rebuild_projections()?;
         }
         Ok(())
     }

@@ -9,9 +9,12 @@ use serde_json::Value;
 use crate::command::{Actor, Refusal};
 use crate::exchange::{ExchangeError, ExpiryReason, Fill, FundingPayment, Setting, TransferReason};
 use crate::id::{Asset, ClientOrderId, CommandId};
+use crate::link::LinkUpdate;
 use crate::market::SymbolId;
 use crate::mode::{EngineMode, Mode};
 use crate::order::{OrderSpec, PositionSide, Side};
+use crate::reconcile::DriftKind;
+use crate::risk::Limits;
 use crate::units::{Money, Price, Qty, Timestamp};
 
 /// An event with its place in the log. The names are the columns of `event_store`.
@@ -180,7 +183,41 @@ events! {
     StrategyStateSaved { key: String, value: Value }
     /// A UTC day ended with this equity, marked to market.
     DayClosed { day: Timestamp, equity: Money, wallet: Money }
-    OperatorCommandReceived { key: String, who: String, order: crate::command::OperatorOrder }
+    /// An operator's word. What is `pending` ends with an [`OperatorCommandFinished`]; all else is done with the event itself.
+    OperatorCommandReceived {
+        key: String,
+        who: String,
+        order: crate::command::OperatorOrder,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pending: bool,
+    }
+    /// What an operator wanted is done, or could not be.
+    OperatorCommandFinished { key: String, error: Option<String>, result: Value }
+    /// An operator changed the limits. `configured` are those with which the process was started: as long as a restart brings
+    /// the same, the operator's word stands.
+    ConfigUpdated { limits: Limits, configured: Limits }
+    /// Something happened on the way to the exchange.
+    LinkChanged {
+        #[serde(flatten)]
+        link: LinkUpdate,
+    }
+    /// The account is being compared with what the exchange says it is.
+    ReconcileStarted { reason: String }
+    /// They agree, or were made to. What happened at the exchange before `complete_until` is known.
+    ReconcileFinished { drifts: u64, complete_until: Timestamp }
+    /// State and exchange say different things about something. What repairs it follows.
+    DriftDetected { kind: DriftKind, subject: String, ours: String, theirs: String }
+    /// An open order at the exchange that this store did not know: somebody else's, or one that was believed absent.
+    OrderAdopted {
+        client_order_id: ClientOrderId,
+        order_id: u64,
+        actor: Actor,
+        spec: OrderSpec,
+        filled: Qty,
+        created_at: Timestamp,
+    }
+    /// A position is now what the exchange says, although no trade told it.
+    PositionAdopted { position_side: PositionSide, qty: Qty, entry_price: Price }
 }
 
 impl Event {
@@ -189,6 +226,7 @@ impl Event {
         if let Some(symbol) = symbol {
             match &mut self {
                 Event::OrderRequested(event) => event.spec.symbol = symbol,
+                Event::OrderAdopted(event) => event.spec.symbol = symbol,
                 Event::FundingApplied(event) => event.payment.symbol = symbol,
                 Event::OperatorCommandReceived(event) => event.order = event.order.with_symbol(symbol),
                 _ => {}
@@ -215,6 +253,7 @@ impl Event {
             Event::OrderAmended(event) => Some(&event.client_order_id),
             Event::OrderCanceled(event) => Some(&event.client_order_id),
             Event::OrderExpired(event) => Some(&event.client_order_id),
+            Event::OrderAdopted(event) => Some(&event.client_order_id),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::OperatorCommand;
+use crate::command::{OperatorCommand, StopPolicy};
 use crate::id::{Asset, ClientOrderId, RequestId};
 use crate::link::LinkUpdate;
 use crate::market::{MarketUpdate, SymbolId};
@@ -23,7 +23,12 @@ pub enum Input<'a> {
     Ready,
     /// The time for which the engine asked with `wake_at` has come.
     Wake,
-    /// There are no more inputs: the tape has ended, or the process is asked to stop.
+    /// The process shall stop: cancels and closes leave as the policy says. `End` follows when the engine is done with them.
+    Stop {
+        policy: StopPolicy,
+        reason: &'a str,
+    },
+    /// There are no more inputs: the tape has ended, or the process ends.
     End,
 }
 

@@ -35,6 +35,26 @@ pub enum Sent {
         setting: Setting,
         command: CommandId,
     },
+    /// A question of the reconciler, of its so-manieth round.
+    Reconcile {
+        round: u64,
+        what: Asked,
+    },
+}
+
+/// What the reconciler asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// With `is_backfill` of an order, otherwise what is not known yet.
+    Trades {
+        symbol: SymbolId,
+        since: Timestamp,
+        is_backfill: bool,
+    },
+    Income {
+        since: Timestamp,
+    },
+    Snapshot,
 }
 
 /// Requests on their way and orders in doubt.
@@ -76,6 +96,17 @@ impl Executor {
     pub fn answered(&mut self, id: RequestId) -> Option<Sent> {
         let index = self.in_flight.iter().position(|(sent, _)| *sent == id)?;
         Some(self.in_flight.swap_remove(index).1)
+    }
+
+    /// Whether anything but questions is on its way, or in doubt.
+    pub fn is_busy(&self) -> bool {
+        let asks = |sent: &Sent| matches!(sent, Sent::Query { .. } | Sent::Reconcile { .. });
+        !self.doubts.is_empty() || self.in_flight.iter().any(|(_, sent)| !asks(sent))
+    }
+
+    /// What is on its way.
+    pub fn in_flight(&self) -> impl Iterator<Item = &Sent> {
+        self.in_flight.iter().map(|(_, sent)| sent)
     }
 
     /// The answer to a request about this order is lost. After a second loss the questions go on as they were.

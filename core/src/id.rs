@@ -118,6 +118,11 @@ pub fn order_sequence(id: &ClientOrderId) -> Option<(SessionId, u64)> {
     Some((session.parse().ok()?, sequence.parse().ok()?))
 }
 
+/// The name under which a trade is booked of whose order only the exchange's number is known.
+pub fn order_by_number(order_id: u64) -> ClientOrderId {
+    format!("order-{order_id}").parse().unwrap_or_default()
+}
+
 /// Numbers the commands of a store, from 1, across sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]

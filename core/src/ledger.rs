@@ -159,6 +159,7 @@ pub struct Ledger {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Book {
     asset: Asset,
+    #[serde(with = "balances")]
     balances: [Money; Account::ALL.len()],
 }
 
@@ -198,5 +199,30 @@ impl Ledger {
             self.books.len() - 1
         });
         &mut self.books[index].balances[account as usize]
+    }
+}
+
+/// Balances as a list that leaves out later accounts while they are empty, so that checkpoints from before them stay what they are.
+mod balances {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Account, Money};
+
+    /// Accounts of the first version of the store.
+    const FIRST: usize = Account::InsuranceFund as usize + 1;
+
+    pub fn serialize<S: Serializer>(all: &[Money; Account::ALL.len()], serializer: S) -> Result<S::Ok, S::Error> {
+        let used = all.iter().rposition(|balance| !balance.is_zero()).map_or(0, |last| last + 1);
+        all[..used.max(FIRST)].serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[Money; Account::ALL.len()], D::Error> {
+        let some = Vec::<Money>::deserialize(deserializer)?;
+        let mut all = [Money::ZERO; Account::ALL.len()];
+        if some.len() > all.len() {
+            return Err(serde::de::Error::custom("there are more accounts than this program knows"));
+        }
+        all[..some.len()].copy_from_slice(&some);
+        Ok(all)
     }
 }

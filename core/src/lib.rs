@@ -31,6 +31,7 @@ pub mod event;
 pub mod ledger;
 pub mod order;
 pub mod position;
+pub mod reconcile;
 pub mod snapshot;
 pub mod state;
 

@@ -72,3 +72,20 @@ pub enum LinkUpdate {
         message: String,
     },
 }
+
+impl LinkUpdate {
+    /// What it is about, in one word.
+    pub fn subject(&self) -> &str {
+        match self {
+            LinkUpdate::StreamUp { route }
+            | LinkUpdate::StreamDown { route, .. }
+            | LinkUpdate::StreamReplaced { route } => route.name(),
+            LinkUpdate::ListenKeyExpired => Route::Private.name(),
+            LinkUpdate::ClockStepped { .. } => "CLOCK",
+            LinkUpdate::RateLimited { .. } | LinkUpdate::RateLimitOver => "RATE_LIMIT",
+            LinkUpdate::RulesChanged { symbol } => symbol,
+            LinkUpdate::Conflated { .. } => "MARKET_DATA",
+            LinkUpdate::AccessLost { .. } => "ACCESS",
+        }
+    }
+}

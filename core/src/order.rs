@@ -356,6 +356,13 @@ pub struct Order {
     /// Cumulative filled quantity, never above `qty`.
     pub filled: Qty,
     pub requested_at: Timestamp,
+    /// Of a triggered conditional order, the id of its child; 0 until it is known.
+    #[serde(default, skip_serializing_if = "is_unknown")]
+    pub child: u64,
+}
+
+const fn is_unknown(id: &u64) -> bool {
+    *id == 0
 }
 
 impl Order {

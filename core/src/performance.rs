@@ -107,6 +107,12 @@ impl Performance {
                 *self.execution.change_rejects.entry(event.error.code).or_default() += 1;
             }
             Event::CommandRefused(event) => self.execution.refused(&event.refusal),
+            Event::PositionAdopted(_) => {
+                if let Some(symbol) = recorded.symbol {
+                    self.holds(symbol, state);
+                }
+                self.money_moves();
+            }
             Event::LiquidationStarted(_) => self.execution.liquidations += 1,
             Event::FundingApplied(event) => {
                 self.costs.fund(event.payment.amount);
@@ -117,6 +123,7 @@ impl Performance {
                 match event.reason {
                     // A run begins once, whatever comes later.
                     TransferReason::Deposit if event.id == 0 && self.trips.fills == 0 => self.is_capital = true,
+                    TransferReason::Opening if self.trips.fills == 0 => self.is_capital = true,
                     _ if event.asset != self.asset => {}
                     TransferReason::InsuranceClear => self.insurance = self.insurance.saturating_add(event.amount),
                     _ => self.transfers = self.transfers.saturating_add(event.amount),
@@ -139,9 +146,13 @@ impl Performance {
         let fee = if is_same_asset { event.fill.fee } else { Money::ZERO };
         let after = state.position(symbol, event.position_side).qty();
         self.trips.fill(symbol, event, fee, after);
+        self.holds(symbol, state);
+        self.money_moves();
+    }
+
+    fn holds(&mut self, symbol: SymbolId, state: &State) {
         let held = state.positions(symbol).iter().map(|position| position.qty().abs());
         self.changed.push((symbol, held.fold(Qty::ZERO, Qty::saturating_add)));
-        self.money_moves();
     }
 
     fn money_moves(&mut self) {

@@ -91,6 +91,11 @@ impl Position {
         Ok(realized)
     }
 
+    /// A position as the exchange describes it.
+    pub fn of(qty: Qty, entry_price: Price) -> Position {
+        Position { qty, cost: entry_price.exact_notional(qty) }
+    }
+
     /// The share of the cost that belongs to `part` of the quantity. The division is split so that nothing exceeds 128 bits.
     fn cost_of(&self, part: Qty) -> i128 {
         let (part, whole) = (i128::from(part.steps()), i128::from(self.qty.steps()).abs());

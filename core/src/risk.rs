@@ -13,7 +13,7 @@ use crate::state::State;
 use crate::units::{Money, Price, Qty, Rounding};
 
 /// Limits of a session; `None` means no limit. All amounts are in the margin asset.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
     /// The largest notional of a symbol's position, open orders in its direction included.
@@ -26,10 +26,41 @@ pub struct Limits {
     pub max_daily_loss: Option<Money>,
     /// Below this equity nothing opens, and the engine goes to SAFE.
     pub min_balance: Option<Money>,
+    /// When the equity has fallen by this much from the highest that the process has seen, nothing opens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_drawdown: Option<Money>,
+}
+
+/// The highest equity that a process has seen, what was brought or taken left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Peak(Option<Money>);
+
+impl Peak {
+    /// Begins anew: the next equity is the highest.
+    pub fn forget(&mut self) {
+        self.0 = None;
+    }
+
+    #[inline]
+    pub fn observe(&mut self, equity: Money) {
+        if self.0.is_none_or(|peak| equity > peak) {
+            self.0 = Some(equity);
+        }
+    }
+
+    /// Money was brought, or taken (negative): no profit and no loss.
+    pub fn transfer(&mut self, amount: Money) {
+        self.0 = self.0.map(|peak| peak.saturating_add(amount));
+    }
+
+    /// How far the equity is below the peak.
+    pub fn drawdown(&self, equity: Money) -> Money {
+        self.0.map_or(Money::ZERO, |peak| peak.saturating_sub(equity).max(Money::ZERO))
+    }
 }
 
 /// Checks one wish against the limits and the engine's mode.
-pub fn check(wish: &Wish, limits: &Limits, state: &State, account: &Account) -> Result<(), Refusal> {
+pub fn check(wish: &Wish, limits: &Limits, state: &State, account: &Account, peak: &Peak) -> Result<(), Refusal> {
     match wish {
         Wish::Cancel { client_order_id } => known(state, client_order_id),
         Wish::Modify { client_order_id, qty, price } => {
@@ -44,13 +75,13 @@ pub fn check(wish: &Wish, limits: &Limits, state: &State, account: &Account) -> 
                 return Ok(());
             }
             if more.is_positive() {
-                losses(limits, state, account)?;
+                losses(limits, state, account, peak)?;
             }
             let value = price.notional(*qty, Rounding::Ceil).map_err(|_| Refusal::OutOfRange)?;
             order_size(value, limits)?;
             position_size(&order.spec, more, Some(*price), limits, state)
         }
-        Wish::Place(spec) => place(spec, limits, state, account),
+        Wish::Place(spec) => place(spec, limits, state, account, peak),
         Wish::SetLeverage { .. } | Wish::SetMarginType { .. } | Wish::SetHedgeMode { .. } => Ok(()),
     }
 }
@@ -59,7 +90,7 @@ fn known(state: &State, id: &crate::id::ClientOrderId) -> Result<(), Refusal> {
     if state.orders.contains_key(id) { Ok(()) } else { Err(Refusal::NoSuchOrder) }
 }
 
-fn place(spec: &OrderSpec, limits: &Limits, state: &State, account: &Account) -> Result<(), Refusal> {
+fn place(spec: &OrderSpec, limits: &Limits, state: &State, account: &Account, peak: &Peak) -> Result<(), Refusal> {
     if !spec.qty.is_positive() && !spec.close_position {
         return Err(Refusal::NoQuantity);
     }
@@ -75,7 +106,7 @@ fn place(spec: &OrderSpec, limits: &Limits, state: &State, account: &Account) ->
     if spec.only_reduces() {
         return Ok(());
     }
-    losses(limits, state, account)?;
+    losses(limits, state, account, peak)?;
     // A stop without a limit fills near its trigger, wherever the market is now.
     let own = spec.order_type.price().or(spec.order_type.trigger());
     let price = own.or_else(|| account.price(spec.symbol));
@@ -87,7 +118,7 @@ fn place(spec: &OrderSpec, limits: &Limits, state: &State, account: &Account) ->
 }
 
 /// What was lost decides whether anything may open.
-fn losses(limits: &Limits, state: &State, account: &Account) -> Result<(), Refusal> {
+pub fn losses(limits: &Limits, state: &State, account: &Account, peak: &Peak) -> Result<(), Refusal> {
     if let Some(limit) = limits.min_balance {
         let equity = account.equity();
         if equity < limit {
@@ -98,6 +129,12 @@ fn losses(limits: &Limits, state: &State, account: &Account) -> Result<(), Refus
         let loss = state.day_start_equity.saturating_sub(account.equity());
         if loss >= limit {
             return Err(Refusal::DailyLoss { loss, limit });
+        }
+    }
+    if let Some(limit) = limits.max_drawdown {
+        let drawdown = peak.drawdown(account.equity());
+        if drawdown >= limit {
+            return Err(Refusal::Drawdown { drawdown, limit });
         }
     }
     Ok(())

@@ -10,15 +10,17 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::command::OperatorOrder;
-use crate::event::{Event, Recorded, TradeExecuted};
-use crate::exchange::Setting;
+use crate::event::{Event, OrderAdopted, Recorded, TradeExecuted};
+use crate::exchange::{Setting, TransferReason};
 use crate::id::{Asset, ClientOrderId, CommandId, SessionId, order_sequence};
 use crate::instrument::Instruments;
 use crate::ledger::{self, Ledger};
+use crate::link::{LinkUpdate, Route};
 use crate::market::SymbolId;
-use crate::mode::EngineMode;
+use crate::mode::{EngineMode, Mode};
 use crate::order::{IllegalChange, Order, OrderChange, OrderStatus, OrderType, PositionSide};
 use crate::position::Position;
+use crate::risk::Limits;
 use crate::units::{Money, Timestamp};
 
 /// Everything that the events say, folded.
@@ -54,6 +56,24 @@ pub struct State {
     /// Keys of operator commands that were received.
     pub operator_keys: BTreeSet<String>,
     pub trades: u64,
+    /// Stream routes that are down. What they told is stale.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub links_down: BTreeSet<Route>,
+    /// When the account was first compared with the exchange. What happened before is in the opening balances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub met_at: Option<Timestamp>,
+    /// What happened at the exchange before this is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete_until: Option<Timestamp>,
+    /// Operator commands that are not done, by their key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub operator_pending: BTreeMap<String, CommandId>,
+    /// Settings that were asked for and not answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings_asked: Vec<(Option<SymbolId>, Setting, Asked)>,
+    /// The limits that an operator gave, and those of the configuration in whose place they stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits_given: Option<(Limits, Limits)>,
 }
 
 /// A request about an order that is there.
@@ -81,6 +101,10 @@ pub struct SymbolState {
     pub last_funding: [Timestamp; 3],
     /// Open orders of the symbol.
     pub open_orders: u32,
+    /// While trades may have been missed, the last id before that: a process began, or the account's stream was lost, and no
+    /// comparison has followed. Of backtests nothing is missed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trades_known: Option<u64>,
 }
 
 /// An event that cannot follow on the ones before it.
@@ -115,6 +139,7 @@ impl State {
             last_trade_id: 0,
             last_funding: [Timestamp::MIN; 3],
             open_orders: 0,
+            trades_known: None,
         });
         State {
             seq: 0,
@@ -135,6 +160,12 @@ impl State {
             day_start_equity: Money::ZERO,
             operator_keys: BTreeSet::new(),
             trades: 0,
+            links_down: BTreeSet::new(),
+            met_at: None,
+            complete_until: None,
+            operator_pending: BTreeMap::new(),
+            settings_asked: Vec::new(),
+            limits_given: None,
         }
     }
 
@@ -177,6 +208,11 @@ impl State {
         self.names_given.get(session).copied().unwrap_or(0)
     }
 
+    /// Whether an order with this name was given by this store.
+    pub fn is_ours(&self, id: &ClientOrderId) -> bool {
+        order_sequence(id).is_some_and(|(session, sequence)| sequence > 0 && sequence <= self.last_name(&session))
+    }
+
     /// Open orders of a symbol, oldest first.
     pub fn open_orders(&self, symbol: SymbolId) -> impl Iterator<Item = &Order> {
         self.orders.values().filter(move |order| order.symbol == symbol)
@@ -198,6 +234,10 @@ impl State {
             Event::SessionStarted(event) => {
                 self.session = event.session;
                 self.mode = EngineMode::Booting;
+                self.links_down.clear();
+                if event.mode != Mode::Backtest {
+                    self.trades_may_be_missed();
+                }
             }
             Event::EngineModeChanged(event) => {
                 self.mode = event.to;
@@ -221,6 +261,7 @@ impl State {
                     qty: event.spec.qty,
                     filled: crate::units::Qty::ZERO,
                     requested_at: recorded.at,
+                    child: 0,
                 };
                 self.name_given(&client_order_id);
                 self.orders.insert(client_order_id, order);
@@ -238,6 +279,7 @@ impl State {
                 let order = self.change(recorded, &event.client_order_id, OrderChange::Triggered)?;
                 // A close-position order learns its quantity only now; its fills may have come first.
                 order.qty = event.qty;
+                order.child = event.child;
                 if order.filled > event.qty {
                     return Err(Error::Overfilled { seq, qty: event.qty, filled: order.filled });
                 }
@@ -280,12 +322,27 @@ impl State {
             Event::MarginMoved(event) => {
                 self.symbol_mut(recorded)?.margins[event.position_side as usize] = event.margin;
             }
-            Event::LeverageSet(event) => self.symbol_mut(recorded)?.leverage = Some(event.leverage),
-            Event::MarginTypeSet(event) => self.symbol_mut(recorded)?.isolated = Some(event.isolated),
-            Event::HedgeModeSet(event) => self.hedge = event.hedge,
+            Event::LeverageSet(event) => {
+                self.symbol_mut(recorded)?.leverage = Some(event.leverage);
+                self.setting_answered(recorded.symbol, Setting::Leverage { leverage: event.leverage });
+            }
+            Event::MarginTypeSet(event) => {
+                self.symbol_mut(recorded)?.isolated = Some(event.isolated);
+                self.setting_answered(recorded.symbol, Setting::MarginType { isolated: event.isolated });
+            }
+            Event::HedgeModeSet(event) => {
+                self.hedge = event.hedge;
+                self.setting_answered(None, Setting::HedgeMode { hedge: event.hedge });
+            }
+            Event::SettingRequested(event) => {
+                self.settings_asked.push((recorded.symbol, event.setting, asked(recorded)));
+            }
+            Event::SettingRejected(event) => self.setting_answered(recorded.symbol, event.setting),
             Event::TransferBooked(event) => {
                 // What was brought or taken is no profit and no loss. Money that nothing is margined in is not equity.
-                if self.symbols.iter().any(|symbol| symbol.margin_asset == event.asset) {
+                // A difference that nobody explained may well be a loss.
+                let is_brought = event.reason != TransferReason::Reconciled;
+                if is_brought && self.symbols.iter().any(|symbol| symbol.margin_asset == event.asset) {
                     self.day_start_equity = self.day_start_equity.saturating_add(event.amount);
                 }
             }
@@ -301,12 +358,16 @@ impl State {
             }
             Event::OperatorCommandReceived(event) => {
                 self.operator_keys.insert(event.key.clone());
+                if event.pending {
+                    self.operator_pending.insert(event.key.clone(), recorded.command.unwrap_or_default());
+                }
                 // While the engine boots, the operator's word is kept for when it runs.
                 if self.mode == EngineMode::Booting {
                     match event.order {
                         OperatorOrder::Pause => self.lasting_mode = EngineMode::Paused,
                         OperatorOrder::Resume => self.lasting_mode = EngineMode::Running,
-                        OperatorOrder::CancelAll { .. } | OperatorOrder::Close { .. } => {}
+                        OperatorOrder::Safe => self.lasting_mode = EngineMode::Safe,
+                        _ => {}
                     }
                 }
             }
@@ -314,12 +375,76 @@ impl State {
                 let last = &mut self.symbol_mut(recorded)?.last_funding[event.payment.position_side as usize];
                 *last = event.payment.settled_at.max(*last);
             }
+            Event::OperatorCommandFinished(event) => {
+                self.operator_pending.remove(&event.key);
+            }
+            Event::ConfigUpdated(event) => self.limits_given = Some((event.limits, event.configured)),
+            Event::LinkChanged(event) => match event.link {
+                LinkUpdate::StreamDown { route, .. } => {
+                    self.links_down.insert(route);
+                    if route == Route::Private {
+                        self.trades_may_be_missed();
+                    }
+                }
+                LinkUpdate::StreamUp { route } => {
+                    self.links_down.remove(&route);
+                }
+                _ => {}
+            },
+            Event::ReconcileFinished(event) => {
+                self.met_at.get_or_insert(recorded.at);
+                self.complete_until = Some(event.complete_until);
+                self.symbols.iter_mut().for_each(|symbol| symbol.trades_known = None);
+            }
+            Event::OrderAdopted(event) => self.adopt(recorded, event)?,
+            Event::PositionAdopted(event) => {
+                let position = Position::of(event.qty, event.entry_price);
+                self.symbol_mut(recorded)?.positions[event.position_side as usize] = position;
+            }
             Event::LiquidationStarted(_)
-            | Event::SettingRequested(_)
-            | Event::SettingRejected(_)
+            | Event::ReconcileStarted(_)
+            | Event::DriftDetected(_)
             | Event::SessionStopped(_) => {}
         }
         Ok(())
+    }
+
+    fn adopt(&mut self, recorded: &Recorded, event: &OrderAdopted) -> Result<(), Error> {
+        let (seq, client_order_id) = (recorded.seq, event.client_order_id);
+        if self.orders.contains_key(&client_order_id) {
+            return Err(Error::NameTaken { seq, client_order_id });
+        }
+        self.symbol_mut(recorded)?.open_orders += 1;
+        let status = if event.filled.is_zero() { OrderStatus::New } else { OrderStatus::PartiallyFilled };
+        let order = Order {
+            client_order_id,
+            command: CommandId(0),
+            symbol: recorded.symbol.unwrap_or(event.spec.symbol),
+            spec: event.spec,
+            status,
+            order_id: event.order_id,
+            qty: event.spec.qty,
+            filled: event.filled,
+            requested_at: event.created_at,
+            child: 0,
+        };
+        self.orders.insert(client_order_id, order);
+        Ok(())
+    }
+
+    /// From here on trades may pass unheard, until a comparison with the exchange is finished.
+    fn trades_may_be_missed(&mut self) {
+        for symbol in &mut self.symbols {
+            symbol.trades_known.get_or_insert(symbol.last_trade_id);
+        }
+    }
+
+    /// A setting of this kind was answered, or found to be so: whoever asked for it waits no longer.
+    fn setting_answered(&mut self, symbol: Option<SymbolId>, setting: Setting) {
+        if !self.settings_asked.is_empty() {
+            let kind = std::mem::discriminant(&setting);
+            self.settings_asked.retain(|(of, asked, _)| *of != symbol || std::mem::discriminant(asked) != kind);
+        }
     }
 
     /// Books what the event does to the money.

@@ -11,7 +11,7 @@ use alphaengine_core::command::OperatorOrder;
 use alphaengine_core::engine::{Config, Engine, Error};
 use alphaengine_core::event::{Event, Recorded};
 use alphaengine_core::exchange::{
-    ExchangeError, ExchangeUpdate, Execution, ExpiryReason, Input, Outcome, Request, Setting, TransferReason,
+    ExchangeError, ExchangeUpdate, Execution, ExpiryReason, Input, Outcome, Request, Setting, Standing, TransferReason,
 };
 use alphaengine_core::ledger::Account;
 use alphaengine_core::market::MarketData;

@@ -33,10 +33,11 @@ fn funding(amount: Money) -> Event {
         symbol: BTC,
         position_side: PositionSide::Both,
         settled_at: Timestamp::ZERO,
-        rate: Rate::ZERO,
-        mark: Price::ONE,
+        rate: Some(Rate::ZERO),
+        mark: Some(Price::ONE),
         position: Qty::ONE,
         amount,
+        id: None,
     };
     FundingApplied { payment }.into()
 }
@@ -191,7 +192,9 @@ maker_fee                  0
 liquidation_fee            0
 funding_paid            0.75
 funding_received           0
-insurance_fund             0";
+insurance_fund             0
+rebates                    0
+adjustments                0";
     assert_eq!(table, expected);
     let account = desk.engine.account();
     assert_eq!(account.wallet(), money("9509.086"), "wallet and isolated margin");

@@ -13,7 +13,7 @@ use alphaengine_core::command::OperatorOrder;
 use alphaengine_core::engine::Engine;
 use alphaengine_core::event::{Recorded, TransferBooked};
 use alphaengine_core::exchange::{
-    ExchangeError, ExchangeUpdate, Execution, ExpiryReason, Outcome, Setting, TransferReason,
+    ExchangeError, ExchangeUpdate, Execution, ExpiryReason, FundingPayment, Outcome, Setting, TransferReason,
 };
 use alphaengine_core::ledger::Account;
 use alphaengine_core::prelude::*;
@@ -112,6 +112,21 @@ fn day() -> Vec<Recorded> {
     desk.events().to_vec()
 }
 
+/// The settlement of noon.
+fn payment(position_side: PositionSide) -> FundingPayment {
+    let (position, amount) = (Qty::ONE, Money::ZERO);
+    FundingPayment {
+        symbol: BTC,
+        position_side,
+        settled_at: noon(),
+        rate: None,
+        mark: None,
+        position,
+        amount,
+        id: None,
+    }
+}
+
 fn fold(events: &[Recorded]) -> State {
     let mut state = State::new(&instruments());
     events.iter().for_each(|recorded| state.apply(recorded).unwrap());
@@ -156,7 +171,7 @@ mod contract {
         log.commit().unwrap();
         let known = [
             key,
-            funding_key("BTCUSDT", PositionSide::Both, noon()),
+            funding_key("BTCUSDT", &payment(PositionSide::Both)),
             transfer_key(TransferReason::Deposit, 0),
             transfer_key(TransferReason::Withdraw, 1),
             "order:ae-0123456789abcdef-000000000001".to_owned(),
@@ -168,7 +183,7 @@ mod contract {
         let unknown = [
             trade_key("BTCUSDT", 7),
             trade_key("ETHUSDT", 1_002),
-            funding_key("BTCUSDT", PositionSide::Long, noon()),
+            funding_key("BTCUSDT", &payment(PositionSide::Long)),
             transfer_key(TransferReason::Deposit, 1),
             "operator:stop".to_owned(),
         ];

@@ -1,15 +1,14 @@
 //! How wishes become requests: name, risk check, record, release.
 
 use super::{Engine, Error, MOST_COMMANDS_AT_ONCE};
-use crate::command::{Actor, Command, OperatorCommand, OperatorOrder, Refusal, Wish};
-use crate::context::{cancels, closes};
+use crate::command::{Actor, Command, Refusal, Wish};
 use crate::event::{
-    CancelRequested, CommandRefused, ModifyRequested, OperatorCommandReceived, OrderRequested, SettingRequested,
-    Source, StrategyStateSaved, TimerSet,
+    CancelRequested, CommandRefused, ModifyRequested, OrderRequested, SettingRequested, Source, StrategyStateSaved,
+    TimerSet,
 };
 use crate::exchange::{Outgoing, Request, Setting};
 use crate::executor::Sent;
-use crate::id::{ClientOrderId, CommandId, client_order_id};
+use crate::id::{ClientOrderId, CommandId};
 use crate::market::SymbolId;
 use crate::mode::EngineMode;
 use crate::order::Order;
@@ -76,16 +75,24 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         Ok(true)
     }
 
-    fn carry_out(&mut self, command: &Command) -> Result<(), Error> {
+    pub(super) fn carry_out(&mut self, command: &Command) -> Result<(), Error> {
         let is_strategy = command.actor == Actor::Strategy;
         if (is_strategy && self.is_too_much()?) || self.is_so_already(&command.wish) {
             return Ok(());
         }
         let id = self.next_command();
-        match risk::check(&command.wish, &self.config.limits, &self.state, &self.account) {
+        match self.judge_command(command) {
             Ok(()) => self.release(id, command),
             Err(refusal) => self.refuse(id, command, refusal),
         }
+    }
+
+    /// Whether a command may leave now.
+    pub(super) fn judge_command(&self, command: &Command) -> Result<(), Refusal> {
+        if let Some(refusal) = self.entries_blocked(&command.wish) {
+            return Err(refusal);
+        }
+        risk::check(&command.wish, &self.config.limits, &self.state, &self.account, &self.peak)
     }
 
     /// Whether a wish needs no request: an order is being cancelled, or the setting is known to be so.
@@ -102,7 +109,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         }
     }
 
-    fn next_command(&self) -> CommandId {
+    pub(super) fn next_command(&self) -> CommandId {
         CommandId(self.state.last_command.0 + 1)
     }
 
@@ -198,40 +205,6 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         let (symbol, conditional) = (order.symbol, is_in_algo_service(order));
         let sent = Sent::Query { order: client_order_id, asked_at: self.now };
         self.send(sent, Request::QueryOrder { client_order_id, symbol, conditional });
-    }
-
-    /// An operator's word counts once, however often it arrives.
-    pub(super) fn on_operator(&mut self, command: &OperatorCommand) -> Result<(), Error> {
-        if self.state.operator_keys.contains(&command.key) {
-            return Ok(());
-        }
-        let (order, who) = (command.order, command.who.clone());
-        let symbol = match order {
-            OperatorOrder::CancelAll { symbol } | OperatorOrder::Close { symbol } => Some(symbol),
-            OperatorOrder::Pause | OperatorOrder::Resume => None,
-        };
-        let received = OperatorCommandReceived { key: command.key.clone(), who: who.clone(), order };
-        self.record(Source::Web, Some(self.next_command()), symbol, received)?;
-        match order {
-            // The fold has kept the word for when the engine runs.
-            OperatorOrder::Pause | OperatorOrder::Resume if self.state.mode == EngineMode::Booting => {}
-            OperatorOrder::Pause => self.change_mode(EngineMode::Paused, &format!("paused by {who}"))?,
-            OperatorOrder::Resume => self.change_mode(EngineMode::Running, &format!("resumed by {who}"))?,
-            OperatorOrder::CancelAll { symbol } => {
-                let commands: Vec<Command> = cancels(&self.state, symbol, Actor::User).collect();
-                commands.iter().try_for_each(|command| self.carry_out(command))?;
-            }
-            OperatorOrder::Close { symbol } => {
-                for spec in closes(&self.state, &self.config.instruments, symbol) {
-                    self.outbox.orders_given += 1;
-                    let id = client_order_id(&self.outbox.session, self.outbox.orders_given);
-                    let wish = Wish::Place(spec);
-                    self.carry_out(&Command { actor: Actor::User, client_order_id: Some(id), wish })?;
-                }
-            }
-        }
-        // What the strategy said about refusals.
-        self.take_commands()
     }
 }
 

@@ -6,7 +6,9 @@ use crate::event::{
     OrderExpired, OrderOutcomeUnknown, OrderPlaced, OrderProvenAbsent, OrderRejected, OrderTriggered, SettingRejected,
     TradeExecuted, TransferBooked,
 };
-use crate::exchange::{ExchangeError, ExchangeUpdate, Execution, FundingPayment, OrderUpdate, Outcome, Setting};
+use crate::exchange::{
+    ExchangeError, ExchangeUpdate, Execution, FundingPayment, OrderUpdate, Outcome, Setting, TransferReason,
+};
 use crate::executor::Sent;
 use crate::id::{ClientOrderId, CommandId, RequestId};
 use crate::market::SymbolId;
@@ -24,9 +26,16 @@ const NEVER_ARRIVED: i32 = 0;
 impl<S: Strategy, L: EventLog> Engine<S, L> {
     pub(super) fn on_exchange(&mut self, update: &ExchangeUpdate) -> Result<(), Error> {
         match *update {
-            ExchangeUpdate::Answer { id, ref outcome } => self.on_answer(id, outcome.clone()),
-            ExchangeUpdate::Order(ref update) => self.on_order(update),
-            ExchangeUpdate::Funding(payment) => self.on_funding_payment(payment),
+            ExchangeUpdate::Answer { id, ref outcome } => {
+                self.on_answer(id, outcome.clone())?;
+                if self.reconciler.is_on {
+                    self.reconcile_further()?;
+                    self.try_start()?;
+                }
+                Ok(())
+            }
+            ExchangeUpdate::Order(ref update) => self.on_order(update, true),
+            ExchangeUpdate::Funding(payment) => self.on_funding_payment(payment, true),
             ExchangeUpdate::IsolatedMargin { symbol, position_side, wallet } => {
                 let amount = wallet.saturating_sub(self.state.margin(symbol, position_side));
                 if amount.is_zero() {
@@ -37,13 +46,13 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             }
             ExchangeUpdate::Setting { symbol, setting } => self.on_setting(symbol, setting, true),
             ExchangeUpdate::Transfer { id, asset, amount, reason } => {
-                self.on_transfer(TransferBooked { id, asset, amount, reason })
+                self.on_transfer(TransferBooked { id, asset, amount, reason }, true)
             }
             ExchangeUpdate::Liquidation { symbol, mark, margin_balance, maintenance } => {
                 let started = LiquidationStarted { mark, margin_balance, maintenance };
                 self.record(self.heard(true), None, symbol, started)
             }
-            ExchangeUpdate::Link(_) => Ok(()),
+            ExchangeUpdate::Link(ref link) => self.on_link(link),
         }
     }
 
@@ -64,10 +73,24 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 self.doubt(order);
                 Ok(())
             }
-            (Sent::Query { order, asked_at }, Outcome::Found { order_id, standing, .. }) => {
-                self.found(&order, order_id, standing.is_open(), asked_at)
+            (Sent::Query { order, asked_at }, Outcome::Found { order_id, standing, filled }) => {
+                self.placed(&order, order_id, false)?;
+                if self.reconciler.is_on && self.found_to_be(&order, order_id, filled, standing)? {
+                    return Ok(());
+                }
+                self.found(&order, standing.is_open(), asked_at)
             }
-            (Sent::Query { order, asked_at }, Outcome::NotFound) => self.not_found(&order, asked_at),
+            (Sent::Query { order, asked_at }, Outcome::NotFound) => {
+                if self.reconciler.is_on {
+                    self.forgotten(&order)?;
+                }
+                self.not_found(&order, asked_at)
+            }
+            (Sent::Query { order, .. }, _) => {
+                self.query_failed(&order);
+                Ok(())
+            }
+            (Sent::Reconcile { round, what }, outcome) => self.on_reconcile_answer(round, what, outcome),
             (Sent::Set { symbol, setting, .. }, Outcome::Done) => self.on_setting(symbol, setting, false),
             (Sent::Set { symbol, setting, command }, Outcome::Rejected(error)) => {
                 self.record(self.heard(false), Some(command), symbol, SettingRejected { setting, error })
@@ -85,7 +108,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         self.record(self.heard(stream), None, symbol, state::setting_event(setting))
     }
 
-    fn on_order(&mut self, update: &OrderUpdate) -> Result<(), Error> {
+    pub(super) fn on_order(&mut self, update: &OrderUpdate, stream: bool) -> Result<(), Error> {
         let id = update.client_order_id;
         if let Execution::Trade(fill) = update.execution {
             let trade = TradeExecuted {
@@ -96,13 +119,13 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 traded_at: update.at,
                 fill,
             };
-            return self.on_trade_executed(update.symbol, trade);
+            return self.on_trade_executed(update.symbol, trade, stream);
         }
         // An update of an order that is over, or was never ours, is an echo.
         let Some(order) = self.state.orders.get(&id).copied() else {
             return Ok(());
         };
-        let (source, command, symbol) = (self.heard(true), Some(order.command), Some(order.symbol));
+        let (source, command, symbol) = (self.heard(stream), Some(order.command), Some(order.symbol));
         match update.execution {
             Execution::New => self.placed(&id, update.order_id, true),
             Execution::Canceled => {
@@ -144,7 +167,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     }
 
     /// Books a fill, once: the exchange's trade ids say which it is.
-    fn on_trade_executed(&mut self, symbol: SymbolId, trade: TradeExecuted) -> Result<(), Error> {
+    fn on_trade_executed(&mut self, symbol: SymbolId, trade: TradeExecuted, stream: bool) -> Result<(), Error> {
         let order = self.state.orders.get(&trade.client_order_id).copied();
         if trade.fill.trade_id <= self.state.symbols[symbol.index()].last_trade_id {
             let name = self.config.instruments.get(symbol).symbol.as_str();
@@ -153,7 +176,10 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             }
         }
         let command = order.as_ref().map(|order| order.command);
-        self.record(self.heard(true), command, Some(symbol), trade.clone())?;
+        if self.reconciler.is_on {
+            self.make_room(&trade, stream)?;
+        }
+        self.record(self.heard(stream), command, Some(symbol), trade.clone())?;
         if trade.traded_at >= self.heard_until {
             // The market itself says this price only after the fill.
             self.account.last_price(symbol, trade.fill.price);
@@ -175,7 +201,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     }
 
     /// Books a payment of funding, once: no position is charged twice for one settlement.
-    fn on_funding_payment(&mut self, payment: FundingPayment) -> Result<(), Error> {
+    pub(super) fn on_funding_payment(&mut self, payment: FundingPayment, stream: bool) -> Result<(), Error> {
         let last = self.state.symbols[payment.symbol.index()].last_funding[payment.position_side as usize];
         if payment.id.is_some() || payment.settled_at <= last {
             let name = self.config.instruments.get(payment.symbol).symbol.as_str();
@@ -183,22 +209,30 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 return Ok(());
             }
         }
-        self.record(self.heard(true), None, Some(payment.symbol), FundingApplied { payment })?;
+        self.record(self.heard(stream), None, Some(payment.symbol), FundingApplied { payment })?;
         self.money_moved(Some(payment.symbol));
         Ok(())
     }
 
     /// Books money that came or went, once: the exchange's number says which it is.
-    fn on_transfer(&mut self, booked: TransferBooked) -> Result<(), Error> {
+    pub(super) fn on_transfer(&mut self, booked: TransferBooked, stream: bool) -> Result<(), Error> {
         if self.log.contains(&store::transfer_key(booked.reason, booked.id))? {
             return Ok(());
         }
-        self.record(self.heard(true), None, None, booked)?;
+        self.book_transfer(booked, stream)
+    }
+
+    pub(super) fn book_transfer(&mut self, booked: TransferBooked, stream: bool) -> Result<(), Error> {
+        // A difference that nobody explained may well be a loss.
+        if booked.asset == self.account.asset() && booked.reason != TransferReason::Reconciled {
+            self.peak.transfer(booked.amount);
+        }
+        self.record(self.heard(stream), None, None, booked)?;
         self.money_moved(None);
         Ok(())
     }
 
-    fn placed(&mut self, id: &ClientOrderId, order_id: u64, stream: bool) -> Result<(), Error> {
+    pub(super) fn placed(&mut self, id: &ClientOrderId, order_id: u64, stream: bool) -> Result<(), Error> {
         let Some(order) = self.state.orders.get(id) else {
             return Ok(());
         };
@@ -211,7 +245,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         self.tell(id, OrderNews::Placed)
     }
 
-    fn rejected(&mut self, id: &ClientOrderId, error: ExchangeError) -> Result<(), Error> {
+    pub(super) fn rejected(&mut self, id: &ClientOrderId, error: ExchangeError) -> Result<(), Error> {
         let Some(order) = self.state.orders.get(id).copied() else {
             return Ok(());
         };
@@ -235,7 +269,12 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         self.tell(id, OrderNews::ChangeRejected(&error))
     }
 
-    fn modify_rejected(&mut self, id: &ClientOrderId, command: CommandId, error: ExchangeError) -> Result<(), Error> {
+    pub(super) fn modify_rejected(
+        &mut self,
+        id: &ClientOrderId,
+        command: CommandId,
+        error: ExchangeError,
+    ) -> Result<(), Error> {
         let symbol = self.state.orders.get(id).map(|order| order.symbol);
         let rejected = ModifyRejected { client_order_id: *id, error: error.clone() };
         self.record(self.heard(false), Some(command), symbol, rejected)?;
@@ -264,7 +303,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     }
 
     /// The order need not be asked about any more.
-    fn settled(&mut self, id: &ClientOrderId) {
+    pub(super) fn settled(&mut self, id: &ClientOrderId) {
         self.executor.settled(id);
         self.schedule();
     }
@@ -277,8 +316,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     }
 
     /// A question found the order.
-    fn found(&mut self, id: &ClientOrderId, order_id: u64, open: bool, asked_at: Timestamp) -> Result<(), Error> {
-        self.placed(id, order_id, false)?;
+    fn found(&mut self, id: &ClientOrderId, open: bool, asked_at: Timestamp) -> Result<(), Error> {
         match self.state.cancels.get(id).copied() {
             Some(cancel) if open => {
                 if !self.executor.proves_absence(cancel.at, asked_at) {
@@ -312,7 +350,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     }
 
     /// Tells the strategy about an order that is open.
-    fn tell(&mut self, id: &ClientOrderId, news: OrderNews<'_>) -> Result<(), Error> {
+    pub(super) fn tell(&mut self, id: &ClientOrderId, news: OrderNews<'_>) -> Result<(), Error> {
         match self.state.orders.get(id).copied() {
             Some(order) => self.call(|strategy, ctx| strategy.on_order_update(ctx, &order, news)),
             None => Ok(()),
@@ -320,13 +358,13 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     }
 
     /// Tells the strategy about an order that is over.
-    fn over(&mut self, mut order: Order, status: OrderStatus, news: OrderNews<'_>) -> Result<(), Error> {
+    pub(super) fn over(&mut self, mut order: Order, status: OrderStatus, news: OrderNews<'_>) -> Result<(), Error> {
         self.executor.settled(&order.client_order_id);
         order.status = status;
         self.call(|strategy, ctx| strategy.on_order_update(ctx, &order, news))
     }
 
-    fn money_moved(&mut self, symbol: Option<SymbolId>) {
+    pub(super) fn money_moved(&mut self, symbol: Option<SymbolId>) {
         self.account.refresh(&self.state, symbol);
         self.is_unobserved = true;
     }

@@ -35,6 +35,8 @@ pub enum Error {
     Unreadable { seq: u64, problem: String },
     #[error("event {seq} contradicts the state: {problem}")]
     Contradiction { seq: u64, problem: String },
+    #[error("{path}: no session has begun in this store")]
+    NoSession { path: PathBuf },
     #[error("the SQL cannot be run: {0}")]
     Query(String),
     #[error("the store's writer stopped: {0}")]
@@ -53,6 +55,7 @@ impl Error {
             Error::Damaged { .. } | Error::Sqlite { .. } | Error::Unreadable { .. } | Error::Contradiction { .. } => {
                 Some("`alphaengine store verify FILE` says how far it can be trusted; restore a backup")
             }
+            Error::NoSession { .. } => Some("start one with `alphaengine live` first"),
             Error::OtherSymbols { .. } => Some("give this session a store of its own"),
             Error::Distrusted { .. } => Some("open it again: what was committed is there"),
             Error::DiskFull { .. } => Some("make room, or put the store on another disk with --store FILE"),

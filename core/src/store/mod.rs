@@ -3,6 +3,7 @@
 //! [`SqliteStore`] writes it, [`StoreReader`] reads it, [`verify`](StoreReader::verify) proves it. One schema serves every
 //! world (`schema.sql`). What is not durable was not promised: a row counts after [`EventLog::commit`].
 
+pub mod commands;
 mod error;
 mod head;
 mod memory;
@@ -35,6 +36,11 @@ pub trait EventLog {
     /// Whether a fact with this dedup key is in the log: a trade, a payment, a transfer, an order or an operator's word. What only
     /// this program could tell is told once, so nobody asks about it.
     fn contains(&mut self, dedup_key: &str) -> Result<bool, Error>;
+
+    /// Derives everything anew that is derived from the events. A log that derives nothing has nothing to do.
+    fn rebuild_projections(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 impl<L: EventLog + ?Sized> EventLog for Box<L> {
@@ -48,5 +54,9 @@ impl<L: EventLog + ?Sized> EventLog for Box<L> {
 
     fn contains(&mut self, dedup_key: &str) -> Result<bool, Error> {
         (**self).contains(dedup_key)
+    }
+
+    fn rebuild_projections(&mut self) -> Result<(), Error> {
+        (**self).rebuild_projections()
     }
 }

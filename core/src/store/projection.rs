@@ -41,6 +41,8 @@ pub(super) struct Projector {
     symbols: BTreeSet<SymbolId>,
     money_moved: bool,
     last_line: i64,
+    /// The journal stands already: a rebuild writes all but it.
+    is_rebuild: bool,
     /// Rows that were written.
     pub rows: u64,
 }
@@ -53,6 +55,8 @@ enum About {
     Modify(ClientOrderId),
     /// The name of the setting, and the symbol where it is not of the whole account.
     Set(String, Option<String>),
+    /// What an operator wants, until the engine says that it is done.
+    Operator,
 }
 
 /// What is known of a command within the transaction.
@@ -62,6 +66,7 @@ struct CommandRow {
     created: Option<NewCommand>,
     status: &'static str,
     exchange_order_id: Option<u64>,
+    result: Option<String>,
     error: Option<String>,
     finished_at: Option<Timestamp>,
 }
@@ -104,6 +109,16 @@ impl Projector {
         Ok(Projector { last_line, shown, unanswered, ..Projector::default() })
     }
 
+    /// One that writes everything once more but the journal.
+    pub fn again(&self) -> Projector {
+        Projector { last_line: self.last_line, is_rebuild: true, rows: self.rows, ..Projector::default() }
+    }
+
+    /// The same, after the rebuild.
+    pub fn done(self) -> Projector {
+        Projector { is_rebuild: false, ..self }
+    }
+
     /// Takes an event that was folded into `state` and writes what cannot change any more.
     pub fn take(&mut self, connection: &Connection, recorded: &Recorded, state: &State) -> rusqlite::Result<()> {
         self.take_command(recorded, state);
@@ -136,7 +151,7 @@ impl Projector {
                 self.rows += 1;
                 self.symbols.extend(recorded.symbol);
             }
-            Event::MarginMoved(_) => self.symbols.extend(recorded.symbol),
+            Event::MarginMoved(_) | Event::PositionAdopted(_) => self.symbols.extend(recorded.symbol),
             _ => {}
         }
         self.journal(connection, recorded, state)
@@ -153,6 +168,9 @@ impl Projector {
             return Ok(());
         }
         self.money_moved = true;
+        if self.is_rebuild {
+            return Ok(());
+        }
         let symbol = recorded.symbol.map(|symbol| state.symbol_name(symbol));
         connection.prepare_cached("INSERT INTO journal_entry VALUES (?1, ?2, ?3, ?4)")?.execute(params![
             recorded.seq as i64,
@@ -181,15 +199,16 @@ impl Projector {
         {
             let (status, error) = match &recorded.event {
                 Event::CommandRefused(event) => ("FAILED", Some(event.refusal.to_string())),
-                // The engine does at once what an operator says; the orders to which that leads are commands of their own.
-                Event::OperatorCommandReceived(_) => ("ACK", None),
+                // Where nobody follows what comes of an operator's word, it is done at once; the orders to which it leads are
+                // commands of their own.
+                Event::OperatorCommandReceived(event) if !event.pending => ("ACK", None),
                 _ => ("SENT", None),
             };
             let finished_at = (status != "SENT").then_some(recorded.at);
             if let Some(about) = About::of(recorded, state) {
                 self.unanswered.insert(command, about);
             }
-            let row = CommandRow { created: Some(created), status, exchange_order_id: None, error, finished_at };
+            let row = CommandRow { created: Some(created), status, error, finished_at, ..CommandRow::default() };
             self.commands.insert(command, row);
         } else if !self.unanswered.is_empty() {
             self.take_answer(recorded, state);
@@ -214,6 +233,12 @@ impl Projector {
                 self.answered(own, recorded.at, Ok(None));
                 if let Some(modify) = self.first(&About::Modify(event.client_order_id)) {
                     self.answered(modify, recorded.at, Ok(None));
+                }
+            }
+            Event::OperatorCommandFinished(event) => {
+                self.answered(own, recorded.at, event.error.clone().map_or(Ok(None), Err));
+                if let Some(row) = self.commands.get_mut(&own) {
+                    row.result = Some(event.result.to_string());
                 }
             }
             Event::CancelRejected(event) => self.answered(own, recorded.at, Err(event.error.to_string())),
@@ -350,6 +375,7 @@ impl About {
             Event::OrderRequested(event) => About::Place(event.client_order_id),
             Event::CancelRequested(event) => About::Cancel(event.client_order_id),
             Event::ModifyRequested(event) => About::Modify(event.client_order_id),
+            Event::OperatorCommandReceived(event) if event.pending => About::Operator,
             Event::SettingRequested(_) => {
                 let symbol = recorded.symbol.map(|symbol| state.symbol_name(symbol).to_owned());
                 About::Set(setting_name(&recorded.event).to_owned(), symbol)
@@ -362,6 +388,10 @@ impl About {
     fn read(kind: &str, symbol: Option<String>, payload: &str) -> Option<About> {
         let payload: serde_json::Value = serde_json::from_str(payload).ok()?;
         let order = || payload.get("client_order_id")?.as_str()?.parse().ok();
+        // An operator's command carries the operator's key.
+        if payload.get("key").is_some() {
+            return Some(About::Operator);
+        }
         Some(match kind {
             "PLACE" => About::Place(order()?),
             "CANCEL" => About::Cancel(order()?),
@@ -443,7 +473,7 @@ impl CommandRow {
         scope: &Scope,
     ) -> rusqlite::Result<u64> {
         let finished_at = self.finished_at.map(Timestamp::nanos);
-        let result = self.exchange_order_id.map(|id| format!("{{\"order_id\":{id}}}"));
+        let result = self.exchange_order_id.map(|id| format!("{{\"order_id\":{id}}}")).or_else(|| self.result.clone());
         let exchange_order_id = self.exchange_order_id.map(|id| id as i64);
         let Some(created) = &self.created else {
             connection
@@ -459,7 +489,13 @@ impl CommandRow {
             }
             return Ok(1);
         };
-        let sent_at = created.is_sent.then_some(created.at.nanos());
+        let sent_at = (created.is_sent || self.status == "SENT").then_some(created.at.nanos());
+        // What another process handed in stands here already, under a number of its own, until it is taken.
+        if created.actor_id.is_some() {
+            connection
+                .prepare_cached("DELETE FROM command_store WHERE idempotency_key = ?1 AND command_id < 0")?
+                .execute([&created.key])?;
+        }
         connection
             .prepare_cached(
                 "INSERT INTO command_store VALUES

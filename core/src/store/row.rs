@@ -254,6 +254,17 @@ impl Encoder {
                 dedup.push_str(event.client_order_id.as_str());
                 return;
             }
+            Event::OperatorCommandFinished(event) => {
+                entity.push_str(&event.key);
+                dedup.push_str("operator-end:");
+                dedup.push_str(&event.key);
+                return;
+            }
+            Event::DriftDetected(event) => entity.push_str(&event.subject),
+            Event::LinkChanged(event) => entity.push_str(event.link.subject()),
+            Event::PositionAdopted(event) => {
+                let _ = write!(entity, "{symbol}:{}", event.position_side.name());
+            }
             Event::OperatorCommandReceived(event) => {
                 entity.push_str(&event.who);
                 dedup.push_str("operator:");
@@ -286,18 +297,26 @@ fn push_padded(text: &mut String, number: u64, width: usize) {
 
 const fn entity_kind(event: &Event) -> &'static str {
     match event {
-        Event::SessionStarted(_) | Event::SessionStopped(_) | Event::EngineModeChanged(_) | Event::DayClosed(_) => {
-            "SESSION"
-        }
+        Event::SessionStarted(_)
+        | Event::SessionStopped(_)
+        | Event::EngineModeChanged(_)
+        | Event::DayClosed(_)
+        | Event::ReconcileStarted(_)
+        | Event::ReconcileFinished(_)
+        | Event::ConfigUpdated(_) => "SESSION",
+        Event::LinkChanged(_) => "LINK",
+        Event::DriftDetected(event) => event.kind.entity_kind(),
         Event::TransferBooked(_) => "BALANCE",
-        Event::FundingApplied(_) | Event::MarginMoved(_) | Event::LiquidationStarted(_) => "POSITION",
+        Event::FundingApplied(_) | Event::MarginMoved(_) | Event::LiquidationStarted(_) | Event::PositionAdopted(_) => {
+            "POSITION"
+        }
         Event::LeverageSet(_)
         | Event::MarginTypeSet(_)
         | Event::HedgeModeSet(_)
         | Event::SettingRequested(_)
         | Event::SettingRejected(_) => "SETTING",
         Event::TimerSet(_) | Event::TimerFired(_) | Event::StrategyStateSaved(_) => "STRATEGY",
-        Event::OperatorCommandReceived(_) => "OPERATOR",
+        Event::OperatorCommandReceived(_) | Event::OperatorCommandFinished(_) => "OPERATOR",
         _ => "ORDER",
     }
 }

@@ -25,21 +25,28 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Er
     assert!(rusqlite::version_number() >= OLDEST_SAFE_SQLITE, "this build bundles an SQLite with a WAL defect");
     let found = check(connection, path)?;
     if found == VERSION {
-        return Ok(());
+        return add_accounts(connection).map_err(sqlite);
     }
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(sqlite)?;
     for migration in &MIGRATIONS[usize::try_from(found).unwrap_or(0)..] {
         transaction.execute_batch(migration).map_err(sqlite)?;
     }
+    add_accounts(&transaction).map_err(sqlite)?;
     if found == 0 {
-        for account in Account::ALL {
-            let row = (account as i64, account.name());
-            transaction.execute("INSERT INTO account (account_id, name) VALUES (?1, ?2)", row).map_err(sqlite)?;
-        }
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(sqlite)?;
     }
     transaction.pragma_update(None, "user_version", VERSION).map_err(sqlite)?;
     transaction.commit().map_err(sqlite)
+}
+
+/// The ledger's accounts that a database does not name yet. New ones come at the end, so their numbers are free.
+fn add_accounts(connection: &Connection) -> rusqlite::Result<()> {
+    let known: i64 = connection.query_row("SELECT COUNT(*) FROM account", [], |row| row.get(0))?;
+    for account in Account::ALL.into_iter().skip(usize::try_from(known).unwrap_or(0)) {
+        let row = (account as i64, account.name());
+        connection.execute("INSERT INTO account (account_id, name) VALUES (?1, ?2)", row)?;
+    }
+    Ok(())
 }
 
 /// The version of a database, 0 for an empty one; an error for a stranger's or a newer one.

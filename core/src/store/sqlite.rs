@@ -1,6 +1,7 @@
 //! SqliteStore writes the event store. It folds what it writes, so a log that does not fold is never written, and its
 //! checkpoints need nobody else.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, params, params_from_iter};
@@ -17,6 +18,8 @@ use crate::state::State;
 
 /// Events between two checkpoints.
 const CHECKPOINT_EVERY: u64 = 50_000;
+/// Events after which a rebuild writes what it has.
+const REBUILD_BATCH: u64 = 20_000;
 const INSERT_EVENT: &str =
     "INSERT INTO event_store VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
 
@@ -36,6 +39,8 @@ pub struct SqliteStore {
     is_new: bool,
     /// A write failed, so file and memory may differ: only who opens the file again knows what is in it.
     has_failed: bool,
+    /// Keys of the operators' commands that were given out.
+    pub(super) claimed: BTreeSet<String>,
 }
 
 impl SqliteStore {
@@ -103,6 +108,7 @@ impl SqliteStore {
             rows: 0,
             is_new: false,
             has_failed: false,
+            claimed: BTreeSet::new(),
         })
     }
 
@@ -123,6 +129,14 @@ impl SqliteStore {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) fn instruments(&self) -> &Instruments {
+        &self.instruments
     }
 
     /// The state to recover with: what the file adds up to now.
@@ -278,6 +292,43 @@ impl SqliteStore {
         self.projector.take(&self.connection, recorded, &self.state).map_err(sqlite)
     }
 
+    /// Folds the whole log once more and writes what is derived from it, in one transaction. Commands that wait to be taken stay:
+    /// no event tells of them. The journal, which can only grow, is proven by `verify` and stays too.
+    fn rebuild(&mut self) -> Result<(), Error> {
+        self.end()?;
+        self.begin()?;
+        let sqlite = |error| Error::sqlite(&self.path, &error);
+        self.connection
+            .execute_batch(
+                "DELETE FROM projection_position; DELETE FROM projection_balance; DELETE FROM projection_order_open;
+                 DELETE FROM projection_trade; DELETE FROM command_to_exchange; DELETE FROM command_store WHERE command_id > 0;",
+            )
+            .map_err(sqlite)?;
+        let mut projector = self.projector.again();
+        let mut state = State::new(&self.instruments);
+        let mut scope = self.encoder.scope().clone();
+        for recorded in StoreReader::open(&self.path)?.events()? {
+            let recorded = recorded?;
+            // What is constant in a session stands in its rows.
+            if let Event::SessionStarted(event) = &recorded.event {
+                projector.flush(&self.connection, &state, &scope).map_err(sqlite)?;
+                (scope.session, scope.mode) = (event.session, event.mode);
+            }
+            fold(&mut state, &recorded)?;
+            projector.take(&self.connection, &recorded, &state).map_err(sqlite)?;
+            if state.seq.is_multiple_of(REBUILD_BATCH) {
+                projector.flush(&self.connection, &state, &scope).map_err(sqlite)?;
+            }
+        }
+        projector.flush(&self.connection, &state, &scope).map_err(sqlite)?;
+        if state != self.state {
+            let problem = "the log does not add up to what its writer knows".into();
+            return Err(Error::Contradiction { seq: state.seq, problem });
+        }
+        self.projector = projector.done();
+        self.end()
+    }
+
     /// Removes the files of a store that was made here and never finished.
     pub fn abandon(mut self) {
         if std::mem::take(&mut self.is_new) {
@@ -306,6 +357,10 @@ impl EventLog for SqliteStore {
             .prepare_cached("SELECT 1 FROM event_store WHERE dedup_key = ?1")
             .map_err(|error| Error::sqlite(&self.path, &error))?;
         statement.exists([dedup_key]).map_err(|error| Error::sqlite(&self.path, &error))
+    }
+
+    fn rebuild_projections(&mut self) -> Result<(), Error> {
+        self.trusted(SqliteStore::rebuild)
     }
 }
 

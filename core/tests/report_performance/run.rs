@@ -124,10 +124,11 @@ impl Run {
             symbol,
             position_side,
             settled_at: self.now,
-            rate: Rate::ZERO,
-            mark: Price::ONE,
+            rate: Some(Rate::ZERO),
+            mark: Some(Price::ONE),
             position: self.state.position(symbol, position_side).qty(),
             amount,
+            id: None,
         };
         self.record(Some(symbol), FundingApplied { payment });
         self.account.refresh(&self.state, Some(symbol));

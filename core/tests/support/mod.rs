@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot run should say so at once")]
 
 pub mod script;
+pub mod venue;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -65,6 +66,7 @@ pub fn config() -> Config {
         limits: alphaengine_core::risk::Limits::default(),
         recv_window: 2 * NANOS_PER_SECOND,
         commit_each_step: true,
+        live: None,
     }
 }
 
@@ -361,10 +363,11 @@ impl<L: EventLog> Desk<L> {
             symbol: BTC,
             position_side: PositionSide::Both,
             settled_at,
-            rate: Rate::ZERO,
-            mark: Price::ONE,
+            rate: Some(Rate::ZERO),
+            mark: Some(Price::ONE),
             position: self.state().position(BTC, PositionSide::Both).qty(),
             amount: money(amount),
+            id: None,
         };
         self.hear(&ExchangeUpdate::Funding(payment));
     }
@@ -396,6 +399,11 @@ pub fn words(sent: &[Outgoing]) -> Vec<String> {
         Request::SetLeverage { leverage, .. } => format!("leverage {leverage}"),
         Request::SetMarginType { isolated, .. } => format!("isolated {isolated}"),
         Request::SetHedgeMode { hedge } => format!("hedge {hedge}"),
+        Request::CancelAll { symbol } => format!("cancel all {}", symbol.0),
+        Request::Snapshot => "snapshot".into(),
+        Request::Trades { symbol, from_id: 0, .. } => format!("trades {} since", symbol.0),
+        Request::Trades { symbol, from_id, .. } => format!("trades {} from {from_id}", symbol.0),
+        Request::Income { .. } => "income".into(),
     };
     sent.iter().map(word).collect()
 }

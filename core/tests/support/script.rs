@@ -8,7 +8,7 @@ use alphaengine_core::command::OperatorOrder;
 use alphaengine_core::engine::Config;
 use alphaengine_core::exchange::{
     ExchangeError, ExchangeUpdate, Execution, ExpiryReason, Fill, FundingPayment, OrderUpdate, Outcome, Request,
-    Setting, TransferReason,
+    Setting, Standing, TransferReason,
 };
 use alphaengine_core::prelude::*;
 use alphaengine_core::risk::Limits;
@@ -217,10 +217,11 @@ impl World {
                     symbol,
                     position_side: PositionSide::Both,
                     settled_at: self.desk.now,
-                    rate: Rate::ZERO,
-                    mark: Price::ONE,
+                    rate: Some(Rate::ZERO),
+                    mark: Some(Price::ONE),
                     position: self.desk.state().position(symbol, PositionSide::Both).qty(),
                     amount: Money::from_steps(amount),
+                    id: None,
                 };
                 self.hear(ExchangeUpdate::Funding(payment));
             }

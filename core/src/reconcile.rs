@@ -1,0 +1,190 @@
+//! Reconcile compares the state with what the exchange says the account is. It only names differences; when to believe them and
+//! what to do about them, the engine decides.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::exchange::Setting;
+use crate::id::{Asset, ClientOrderId};
+use crate::market::SymbolId;
+use crate::order::{OrderStatus, PositionSide};
+use crate::snapshot::{AccountSnapshot, OrderSnapshot};
+use crate::state::State;
+use crate::units::{Money, Price, Qty};
+
+/// What kind of thing state and exchange differ about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum DriftKind {
+    /// An order that the state has open is not open at the exchange.
+    OrderMissing,
+    /// An order is open at the exchange that the state does not have.
+    OrderForeign,
+    /// An order was filled further than its booked trades say.
+    OrderFilled,
+    /// An order has another price or quantity.
+    OrderChanged,
+    Position,
+    /// The isolated margin of a position.
+    Margin,
+    Balance,
+    Setting,
+    /// A symbol that the session does not trade has positions or orders.
+    Elsewhere,
+}
+
+impl DriftKind {
+    /// The kind of the entity in the log.
+    pub const fn entity_kind(self) -> &'static str {
+        match self {
+            DriftKind::OrderMissing | DriftKind::OrderForeign | DriftKind::OrderFilled | DriftKind::OrderChanged => {
+                "ORDER"
+            }
+            DriftKind::Position | DriftKind::Margin => "POSITION",
+            DriftKind::Balance => "BALANCE",
+            DriftKind::Setting => "SETTING",
+            DriftKind::Elsewhere => "ACCOUNT",
+        }
+    }
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Drift {
+    OrderMissing { id: ClientOrderId },
+    OrderForeign { order: OrderSnapshot },
+    OrderFilled { id: ClientOrderId, ours: Qty, theirs: Qty },
+    OrderChanged { id: ClientOrderId, qty: Qty, price: Price },
+    Position { symbol: SymbolId, position_side: PositionSide, ours: Qty, theirs: Qty, entry_price: Price },
+    Margin { symbol: SymbolId, position_side: PositionSide, ours: Money, theirs: Money },
+    Balance { asset: Asset, ours: Money, theirs: Money },
+    Setting { symbol: Option<SymbolId>, setting: Setting },
+    Elsewhere { symbol: String },
+}
+
+impl Drift {
+    pub const fn kind(&self) -> DriftKind {
+        match self {
+            Drift::OrderMissing { .. } => DriftKind::OrderMissing,
+            Drift::OrderForeign { .. } => DriftKind::OrderForeign,
+            Drift::OrderFilled { .. } => DriftKind::OrderFilled,
+            Drift::OrderChanged { .. } => DriftKind::OrderChanged,
+            Drift::Position { .. } => DriftKind::Position,
+            Drift::Margin { .. } => DriftKind::Margin,
+            Drift::Balance { .. } => DriftKind::Balance,
+            Drift::Setting { .. } => DriftKind::Setting,
+            Drift::Elsewhere { .. } => DriftKind::Elsewhere,
+        }
+    }
+
+    /// Whether it must be seen in two snapshots before it is believed: stream, trades and snapshot race.
+    pub const fn needs_second_look(&self) -> bool {
+        matches!(
+            self,
+            Drift::OrderForeign { .. } | Drift::Position { .. } | Drift::Margin { .. } | Drift::Balance { .. }
+        )
+    }
+
+    /// Whether two snapshots show the same difference. Of an order of somebody else only the name has to agree.
+    pub fn is_same(&self, other: &Drift) -> bool {
+        match (self, other) {
+            (Drift::OrderForeign { order }, Drift::OrderForeign { order: other }) => {
+                order.client_order_id == other.client_order_id
+            }
+            _ => self == other,
+        }
+    }
+}
+
+/// What was moved, or was on its way, since a snapshot was asked for: the snapshot is no judge of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Touched {
+    pub orders: BTreeSet<ClientOrderId>,
+    /// Symbols of which positions moved.
+    pub positions: BTreeSet<SymbolId>,
+    pub money: bool,
+    pub settings: bool,
+}
+
+/// Every difference between the state and a snapshot, what was touched left out.
+pub fn compare(state: &State, snapshot: &AccountSnapshot, touched: &Touched) -> Vec<Drift> {
+    let mut drifts = Vec::new();
+    if !touched.settings {
+        let differs = |(symbol, setting): &&(Option<SymbolId>, Setting)| !state.has_setting(*symbol, *setting);
+        let drift =
+            |(symbol, setting): &(Option<SymbolId>, Setting)| Drift::Setting { symbol: *symbol, setting: *setting };
+        drifts.extend(snapshot.settings.iter().filter(differs).map(drift));
+    }
+    compare_orders(state, snapshot, touched, &mut drifts);
+    compare_positions(state, snapshot, touched, &mut drifts);
+    if !touched.money {
+        compare_balances(state, snapshot, &mut drifts);
+    }
+    drifts.extend(snapshot.elsewhere.iter().map(|symbol| Drift::Elsewhere { symbol: symbol.clone() }));
+    drifts
+}
+
+fn compare_orders(state: &State, snapshot: &AccountSnapshot, touched: &Touched, drifts: &mut Vec<Drift>) {
+    let theirs = |id: &ClientOrderId| snapshot.orders.iter().find(|order| order.client_order_id == *id);
+    for order in snapshot.orders.iter().filter(|order| !touched.orders.contains(&order.client_order_id)) {
+        if !state.orders.contains_key(&order.client_order_id) {
+            drifts.push(Drift::OrderForeign { order: *order });
+        }
+    }
+    for order in state.orders.values().filter(|order| !touched.orders.contains(&order.client_order_id)) {
+        let id = order.client_order_id;
+        let Some(found) = theirs(&id) else {
+            drifts.push(Drift::OrderMissing { id });
+            continue;
+        };
+        if found.filled > order.filled {
+            drifts.push(Drift::OrderFilled { id, ours: order.filled, theirs: found.filled });
+        }
+        // Of a close-position order nobody knows the size before it fires.
+        let qty = if order.spec.close_position { order.qty } else { found.spec.qty };
+        let price = found.spec.order_type.price().unwrap_or(Price::ZERO);
+        let was_sent = matches!(order.status, OrderStatus::New | OrderStatus::PartiallyFilled | OrderStatus::Triggered);
+        if was_sent && (qty != order.qty || price != order.spec.order_type.price().unwrap_or(Price::ZERO)) {
+            drifts.push(Drift::OrderChanged { id, qty, price });
+        }
+    }
+}
+
+fn compare_positions(state: &State, snapshot: &AccountSnapshot, touched: &Touched, drifts: &mut Vec<Drift>) {
+    for symbol in (0..state.symbols.len()).map(|index| SymbolId(index as u16)) {
+        if touched.positions.contains(&symbol) {
+            continue;
+        }
+        for position_side in PositionSide::ALL {
+            let is_it = |position: &&crate::snapshot::PositionSnapshot| {
+                position.symbol == symbol && position.position_side == position_side
+            };
+            let found = snapshot.positions.iter().find(is_it);
+            let (ours, theirs) =
+                (state.position(symbol, position_side).qty(), found.map_or(Qty::ZERO, |found| found.qty));
+            if ours != theirs {
+                let entry_price = found.map_or(Price::ZERO, |found| found.entry_price);
+                drifts.push(Drift::Position { symbol, position_side, ours, theirs, entry_price });
+            }
+            let (ours, theirs) = (state.margin(symbol, position_side), found.map_or(Money::ZERO, |found| found.margin));
+            if ours != theirs && !touched.money {
+                drifts.push(Drift::Margin { symbol, position_side, ours, theirs });
+            }
+        }
+    }
+}
+
+/// An asset that the snapshot does not name is not held.
+fn compare_balances(state: &State, snapshot: &AccountSnapshot, drifts: &mut Vec<Drift>) {
+    let mut assets: BTreeSet<Asset> = state.ledger.assets().collect();
+    assets.extend(snapshot.balances.iter().map(|balance| balance.asset));
+    for asset in assets {
+        let ours = state.ledger.holdings(asset);
+        let found = snapshot.balances.iter().find(|balance| balance.asset == asset);
+        let theirs = found.map_or(Money::ZERO, |balance| balance.wallet);
+        if ours != theirs {
+            drifts.push(Drift::Balance { asset, ours, theirs });
+        }
+    }
+}

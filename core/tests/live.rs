@@ -1,0 +1,632 @@
+//! A live session against an exchange that knows better: what is missed is fetched, what is foreign is named, what is stale blocks,
+//! and nothing is ever sent twice.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot run should say so at once")]
+
+mod support;
+
+use alphaengine_core::command::{OperatorOrder, StopPolicy};
+use alphaengine_core::engine::Config;
+use alphaengine_core::event::{Event, Source};
+use alphaengine_core::exchange::{
+    ExchangeUpdate, Execution, FundingPayment, Input, Outcome, Request, Setting, Standing, TransferReason,
+};
+use alphaengine_core::ledger::Account;
+use alphaengine_core::link::{LinkUpdate, Route};
+use alphaengine_core::mode::EngineMode;
+use alphaengine_core::prelude::*;
+use alphaengine_core::reconcile::DriftKind;
+use alphaengine_core::risk::Limits;
+use alphaengine_core::state::State;
+use alphaengine_core::store::MemoryLog;
+use support::venue::{Venue, down, live, up};
+use support::{BTC, Desk, SECOND, instruments, money, noon, price, qty, words};
+
+fn buy(quantity: &str) -> OrderSpec {
+    OrderSpec::market(BTC, Side::Buy, qty(quantity))
+}
+
+fn limit(quantity: &str, at: &str) -> OrderSpec {
+    OrderSpec::limit(BTC, Side::Buy, qty(quantity), price(at))
+}
+
+fn held(desk: &Desk<MemoryLog>) -> String {
+    desk.state().position(BTC, PositionSide::Both).qty().to_string()
+}
+
+/// The differences that were found, one line each.
+fn drifts(desk: &Desk<MemoryLog>) -> Vec<String> {
+    let line = |event: &Event| match event {
+        Event::DriftDetected(drift) => {
+            Some(format!("{:?} {}: {} / {}", drift.kind, drift.subject, drift.ours, drift.theirs))
+        }
+        _ => None,
+    };
+    desk.events().iter().filter_map(|recorded| line(&recorded.event)).collect()
+}
+
+/// Whether the log, folded anew, is the state; and nothing was sent twice.
+fn check(desk: &Desk<MemoryLog>) {
+    let mut state = State::new(&instruments());
+    desk.events().iter().for_each(|recorded| state.apply(recorded).unwrap());
+    assert_eq!(&state, desk.state());
+    assert_eq!(State::from_json(&state.to_json()).unwrap(), state, "a checkpoint is read as it was written");
+    let placed: Vec<_> = desk.sent.iter().filter(|sent| matches!(sent.request, Request::PlaceOrder { .. })).collect();
+    let names: std::collections::BTreeSet<_> = placed
+        .iter()
+        .map(|sent| match sent.request {
+            Request::PlaceOrder { client_order_id, .. } => client_order_id,
+            _ => unreachable!(),
+        })
+        .collect();
+    assert_eq!(names.len(), placed.len(), "an order was sent twice");
+}
+
+mod boot {
+    use super::*;
+
+    #[test]
+    fn a_store_that_never_met_the_account_takes_it_as_it_is_and_books_no_old_trade() {
+        let mut venue = Venue::new();
+        venue.position("2", "90");
+        venue.trade(noon().plus(-SECOND), 7, 70, "2", "90");
+        venue.account.settings = vec![(Some(BTC), Setting::Leverage { leverage: 20 })];
+        let desk = venue.boot(live());
+        assert_eq!(venue.asked(), ["snapshot"]);
+        assert_eq!(desk.state().mode, EngineMode::Running);
+        assert_eq!(held(&desk), "2");
+        assert_eq!(desk.state().position(BTC, PositionSide::Both).entry_price(), price("90"));
+        assert_eq!(desk.balance(Account::InitialCapital), "-10000");
+        assert_eq!(desk.state().symbols[0].leverage, Some(20));
+        assert_eq!(desk.engine.account().equity(), money("10020"));
+        assert_eq!(drifts(&desk), ["Position BTCUSDT:BOTH: 0 / 2"]);
+        check(&desk);
+    }
+
+    #[test]
+    fn the_next_boot_fetches_what_was_missed_before_it_calls_the_strategy() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        desk.trade("1", "100");
+        let now = desk.now;
+        let name = desk.placed(limit("3", "95"));
+        let order_id = desk.state().orders[&name].order_id;
+        // While nobody listened the order was filled, funding was paid and money was brought.
+        venue.trade(now.plus(SECOND), 5_000, order_id, "3", "95");
+        venue.orders.insert(name, (order_id, qty("3"), Standing::Filled));
+        let asset = "USDT".parse().unwrap();
+        let transfer = ExchangeUpdate::Transfer { id: 9, asset, amount: money("50"), reason: TransferReason::Deposit };
+        let payment = FundingPayment {
+            symbol: BTC,
+            position_side: PositionSide::Both,
+            settled_at: now.plus(SECOND),
+            rate: None,
+            mark: None,
+            position: Qty::ONE,
+            amount: money("-0.5"),
+            id: None,
+        };
+        venue.income = vec![transfer, ExchangeUpdate::Funding(payment)];
+        venue.position("4", "96.25");
+        venue.holds("10049.46");
+        let desk = venue.restart(desk, live());
+        assert_eq!(venue.asked()[1..], ["trades 0 from 1003", "trades 1 since", "income", "snapshot"]);
+        assert_eq!(desk.state().mode, EngineMode::Running);
+        assert_eq!((held(&desk), desk.state().orders.len()), ("4".into(), 0));
+        assert_eq!(desk.engine.account().wallet(), money("10049.46"));
+        assert_eq!(drifts(&desk), [""; 0], "missing facts were appended, and then nothing differed");
+        let trade = desk.events().iter().rfind(|recorded| matches!(recorded.event, Event::TradeExecuted(_))).unwrap();
+        assert_eq!(trade.source, Source::Rest);
+        check(&desk);
+    }
+
+    #[test]
+    fn an_order_without_an_answer_is_resolved_by_a_question_before_the_boot_ends() {
+        for (standing, expected) in [
+            (None, ("OrderProvenAbsent", 0)),
+            (Some((77, Qty::ZERO, Standing::Open)), ("OrderPlaced", 1)),
+            (Some((77, Qty::ZERO, Standing::Canceled)), ("OrderCanceled", 0)),
+            (
+                Some((77, Qty::ZERO, Standing::Expired(alphaengine_core::exchange::ExpiryReason::GoodTillDate))),
+                ("OrderExpired", 0),
+            ),
+            (Some((77, Qty::ZERO, Standing::Rejected)), ("OrderRejected", 0)),
+        ] {
+            let mut venue = Venue::new();
+            let mut desk = venue.boot(live());
+            let (name, _) = desk.place(limit("1", "90"));
+            if let Some(standing) = standing {
+                venue.orders.insert(name, standing);
+            }
+            if matches!(standing, Some((_, _, Standing::Open))) {
+                venue.open_order(name, 77, limit("1", "90"));
+            }
+            let mut desk = venue.restart(desk, live());
+            venue.wait(&mut desk, 15);
+            assert!(desk.types().contains(&expected.0), "{expected:?}: {:?}", desk.types());
+            assert_eq!(desk.state().orders.len(), expected.1, "{expected:?}");
+            assert_eq!(desk.state().mode, EngineMode::Running);
+            check(&desk);
+        }
+    }
+
+    #[test]
+    fn the_strategy_waits_while_an_order_is_in_doubt() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let (name, _) = desk.place(limit("1", "90"));
+        venue.silent = vec!["query"];
+        let mut desk = venue.restart(desk, live());
+        venue.wait(&mut desk, 60);
+        assert_eq!(desk.state().mode, EngineMode::Booting);
+        assert_eq!(desk.puppet.heard(), [""; 0]);
+        venue.silent.clear();
+        venue.orders.insert(name, (77, Qty::ZERO, Standing::Canceled));
+        venue.wait(&mut desk, 10);
+        assert_eq!(desk.state().mode, EngineMode::Running);
+        assert_eq!(desk.puppet.heard(), ["start"]);
+        check(&desk);
+    }
+
+    #[test]
+    fn a_question_without_an_answer_is_asked_again_after_five_seconds() {
+        let mut venue = Venue::new();
+        venue.silent = vec!["snapshot"];
+        let mut desk = venue.boot(live());
+        assert_eq!(venue.asked(), ["snapshot"]);
+        assert_eq!(desk.state().mode, EngineMode::Booting);
+        venue.silent.clear();
+        venue.wait(&mut desk, 1);
+        assert_eq!(venue.asked(), [""; 0]);
+        venue.wait(&mut desk, 2);
+        assert_eq!(venue.asked(), ["snapshot"]);
+        assert_eq!(desk.state().mode, EngineMode::Running);
+    }
+}
+
+mod rounds {
+    use super::*;
+
+    #[test]
+    fn an_idle_session_asks_every_thirty_seconds_and_writes_nothing() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        venue.asked();
+        let before = desk.events().len();
+        venue.wait(&mut desk, 91);
+        let round = ["trades 0 since", "trades 1 since", "income", "snapshot"];
+        assert_eq!(venue.asked(), [round, round, round].concat());
+        assert_eq!(desk.events().len(), before);
+    }
+
+    #[test]
+    fn a_fill_that_the_stream_lost_is_fetched_although_a_later_one_was_heard() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let name = desk.placed(limit("3", "95"));
+        let order_id = desk.state().orders[&name].order_id;
+        venue.open_order(name, order_id, limit("3", "95"));
+        venue.account.orders[0].filled = qty("2");
+        // The first of two fills was lost.
+        venue.trade(desk.now, 50, order_id, "1", "95");
+        venue.trade(desk.now, 51, order_id, "1", "95");
+        let heard = alphaengine_core::exchange::OrderUpdate { client_order_id: name, ..venue.trades[1].1 };
+        desk.hear(&ExchangeUpdate::Order(heard));
+        venue.position("2", "95");
+        venue.wait(&mut desk, 31);
+        assert_eq!((held(&desk).as_str(), desk.state().orders[&name].filled), ("2", qty("2")));
+        assert_eq!(drifts(&desk), [""; 0]);
+        check(&desk);
+    }
+
+    #[test]
+    fn an_order_that_ended_unheard_ends_here_with_all_its_fills() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let name = desk.placed(limit("3", "95"));
+        let order_id = desk.state().orders[&name].order_id;
+        venue.trade(desk.now, 50, order_id, "1", "95");
+        venue.orders.insert(name, (order_id, qty("1"), Standing::Canceled));
+        venue.position("1", "95");
+        venue.wait(&mut desk, 31);
+        assert_eq!((held(&desk).as_str(), desk.state().orders.len()), ("1", 0));
+        assert_eq!(drifts(&desk), [format!("OrderMissing {name}: PARTIALLY_FILLED / CANCELED")]);
+        check(&desk);
+    }
+
+    #[test]
+    fn the_child_of_a_conditional_order_brings_its_fills_home() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        desk.trade("1", "100");
+        venue.trade(desk.now, 1_002, 1_001, "1", "100");
+        let stop = OrderSpec::market(BTC, Side::Sell, qty("1"))
+            .with_type(OrderType::StopMarket { trigger: price("90") })
+            .reduce_only();
+        let name = desk.placed(stop);
+        // It fired and was filled; the list of trades knows only the number of its child.
+        venue.trade(desk.now, 2_000, 999, "-1", "89");
+        venue.orders.insert(name, (999, qty("1"), Standing::Filled));
+        venue.position("0", "0");
+        venue.holds("9999.96");
+        venue.wait(&mut desk, 31);
+        assert_eq!((held(&desk).as_str(), desk.state().orders.len()), ("0", 0));
+        let owner = desk.events().iter().rev().find_map(|recorded| match &recorded.event {
+            Event::TradeExecuted(trade) => Some(trade.client_order_id),
+            _ => None,
+        });
+        assert_eq!(owner, Some(name));
+        assert_eq!(drifts(&desk), [""; 0]);
+        check(&desk);
+    }
+
+    #[test]
+    fn what_somebody_else_does_is_adopted_and_named_after_a_second_look() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let by_hand: ClientOrderId = "web_1".parse().unwrap();
+        venue.open_order(by_hand, 5, limit("2", "80"));
+        venue.position("-3", "101");
+        venue.holds("9000");
+        venue.account.elsewhere = vec!["DOGEUSDT".into()];
+        let due = desk.engine.wake_at().since(desk.now) / SECOND;
+        venue.wait(&mut desk, due);
+        assert_eq!(drifts(&desk), ["Elsewhere DOGEUSDT: not traded by this session / positions or open orders"]);
+        venue.wait(&mut desk, 2);
+        assert_eq!(
+            drifts(&desk)[1..],
+            ["OrderForeign web_1: UNKNOWN / OPEN", "Position BTCUSDT:BOTH: 0 / -3", "Balance USDT: 10000 / 9000"]
+        );
+        assert_eq!(held(&desk), "-3");
+        assert_eq!(desk.state().orders[&by_hand].status, OrderStatus::New);
+        assert_eq!(desk.balance(Account::Adjustments), "1000");
+        assert!(
+            desk.sent
+                .iter()
+                .all(|sent| !matches!(sent.request, Request::PlaceOrder { .. } | Request::CancelOrder { .. }))
+        );
+        // The strategy's own cancels leave it alone, the operator's do not.
+        assert_eq!(desk.say(|ctx| ctx.cancel_all(BTC)), []);
+        assert_eq!(words(&desk.operator("all", OperatorOrder::CancelAll { symbol: BTC })), ["cancel"]);
+        check(&desk);
+    }
+
+    #[test]
+    fn a_difference_that_passes_by_itself_is_none() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        venue.position("1", "100");
+        let due = desk.engine.wake_at().since(desk.now) / SECOND;
+        venue.wait(&mut desk, due);
+        venue.position("0", "0");
+        venue.wait(&mut desk, 40);
+        assert_eq!(drifts(&desk), [""; 0]);
+        assert_eq!(held(&desk), "0");
+    }
+
+    #[test]
+    fn what_moved_while_the_snapshot_was_on_its_way_is_not_judged_by_it() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let (name, id) = desk.place(buy("1"));
+        desk.answer(id.unwrap(), Outcome::Placed { order_id: 4 });
+        venue.silent = vec![];
+        // Until the snapshot is asked for, then a fill, then the old picture.
+        while !desk
+            .sent
+            .iter()
+            .skip(1)
+            .any(|sent| sent.request == Request::Snapshot && desk.now > noon().plus(10 * SECOND))
+        {
+            desk.wait(SECOND);
+            let last = *desk.sent.last().unwrap();
+            if last.request == Request::Snapshot {
+                break;
+            }
+            venue.serve_but_snapshot(&mut desk);
+        }
+        desk.fill(name, "1", "100");
+        venue.trade(desk.now, 1_001, 4, "1", "100");
+        venue.serve(&mut desk);
+        venue.position("1", "100");
+        venue.holds("9999.96");
+        venue.wait(&mut desk, 40);
+        assert_eq!(drifts(&desk), [""; 0]);
+        assert_eq!(held(&desk), "1");
+    }
+
+    #[test]
+    fn the_open_order_tells_what_became_of_a_modification_without_an_answer() {
+        for (found, expected) in [("96", "OrderAmended"), ("95", "ModifyRejected")] {
+            let mut venue = Venue::new();
+            let mut desk = venue.boot(live());
+            let name = desk.placed(limit("3", "95"));
+            let order_id = desk.state().orders[&name].order_id;
+            let modify = desk.say(move |ctx| ctx.modify(name, qty("3"), price("96")));
+            desk.lost(modify[0].id);
+            venue.open_order(name, order_id, limit("3", found));
+            venue.orders.insert(name, (order_id, Qty::ZERO, Standing::Open));
+            venue.wait(&mut desk, 35);
+            assert!(desk.types().contains(&expected), "{expected}: {:?}", desk.types());
+            assert!(desk.state().modifies.is_empty());
+            assert_eq!(desk.state().orders[&name].spec.order_type.price(), Some(price(found)));
+            assert_eq!(drifts(&desk), [""; 0], "what we asked for is no surprise");
+            check(&desk);
+        }
+    }
+
+    #[test]
+    fn a_setting_without_an_answer_is_settled_by_the_snapshot() {
+        for (found, expected) in [(7, "LeverageSet"), (20, "SettingRejected")] {
+            let mut venue = Venue::new();
+            venue.account.settings = vec![(Some(BTC), Setting::Leverage { leverage: 20 })];
+            let mut desk = venue.boot(live());
+            let set = desk.say(|ctx| ctx.set_leverage(BTC, 7));
+            desk.lost(set[0].id);
+            venue.account.settings = vec![(Some(BTC), Setting::Leverage { leverage: found })];
+            venue.wait(&mut desk, 35);
+            assert_eq!(desk.types().iter().filter(|kind| **kind == expected).count(), if found == 7 { 2 } else { 1 });
+            assert!(desk.state().settings_asked.is_empty());
+            check(&desk);
+        }
+    }
+
+    #[test]
+    fn pages_are_read_to_the_end() {
+        let mut venue = Venue::new();
+        venue.page = 2;
+        let mut desk = venue.boot(live());
+        for id in 1..=7 {
+            venue.trade(desk.now, id, 70, "1", "100");
+        }
+        venue.position("7", "100");
+        venue.asked();
+        venue.wait(&mut desk, 31);
+        assert_eq!(venue.asked()[..4], ["trades 0 since", "trades 1 since", "trades 0 from 3", "trades 0 from 5"]);
+        assert_eq!(held(&desk), "7");
+        assert_eq!(drifts(&desk), [""; 0]);
+    }
+}
+
+mod link {
+    use super::*;
+
+    #[test]
+    fn entries_wait_until_streams_are_up_and_the_account_is_compared() {
+        for route in Route::ALL {
+            let mut venue = Venue::new();
+            let mut desk = venue.boot(live());
+            desk.trade("1", "100");
+            venue.trade(desk.now, 1_002, 1_001, "1", "100");
+            venue.position("1", "100");
+            venue.holds("9999.96");
+            let resting = desk.placed(limit("1", "90"));
+            let order_id = desk.state().orders[&resting].order_id;
+            venue.open_order(resting, order_id, limit("1", "90"));
+            venue.serve(&mut desk);
+            venue.asked();
+            down(&mut desk, route);
+            down(&mut desk, route);
+            assert_eq!(desk.types().iter().filter(|kind| **kind == "LinkChanged").count(), 4);
+            desk.puppet.heard();
+            assert_eq!(desk.place(buy("1")).1, None);
+            let refusal = format!(
+                "refused PLACE: the {} streams are down, so what is known may be stale: only cancels and closes may leave",
+                route.name()
+            );
+            assert_eq!(desk.puppet.heard(), [refusal]);
+            assert_eq!(words(&desk.say(|ctx| ctx.close(BTC))), ["place SELL MARKET 1 reduce-only"]);
+            assert_eq!(words(&desk.cancel(resting)), ["cancel"]);
+            // Five seconds between rounds while it is down.
+            venue.wait(&mut desk, 11);
+            assert_eq!(venue.asked().iter().filter(|line| *line == "snapshot").count(), 2);
+            up(&mut desk, route);
+            assert_eq!(desk.place(buy("1")).1, None);
+            assert!(desk.puppet.heard().join(" ").contains("is being compared with the exchange"));
+            venue.wait(&mut desk, 8);
+            assert!(desk.place(buy("1")).1.is_some(), "{:?}", desk.puppet.heard());
+            check(&desk);
+        }
+    }
+
+    #[test]
+    fn what_happens_on_the_way_is_an_event_once() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let before = desk.events().len();
+        let stepped = LinkUpdate::ClockStepped { from_ms: 0, to_ms: 1_500 };
+        let limited = LinkUpdate::RateLimited { status: 429, until: noon().plus(60 * SECOND) };
+        for link in [
+            stepped.clone(),
+            stepped,
+            limited.clone(),
+            limited,
+            LinkUpdate::RateLimitOver,
+            LinkUpdate::ListenKeyExpired,
+        ] {
+            desk.hear(&ExchangeUpdate::Link(link));
+        }
+        for _ in 0..10 {
+            desk.hear(&ExchangeUpdate::Link(LinkUpdate::Conflated { left_out: 3 }));
+        }
+        assert_eq!(desk.events().len() - before, 5);
+        venue.wait(&mut desk, 61);
+        desk.hear(&ExchangeUpdate::Link(LinkUpdate::Conflated { left_out: 3 }));
+        let told = desk.events().iter().rev().find_map(|recorded| match &recorded.event {
+            Event::LinkChanged(event) => Some(event.link.clone()),
+            _ => None,
+        });
+        assert_eq!(told, Some(LinkUpdate::Conflated { left_out: 30 }), "what was left out meanwhile is counted");
+        desk.hear(&ExchangeUpdate::Link(LinkUpdate::AccessLost { code: -2015, message: "Invalid API-key".into() }));
+        assert_eq!(desk.state().mode, EngineMode::Safe);
+        check(&desk);
+    }
+}
+
+mod losses {
+    use super::*;
+
+    fn with(limits: Limits) -> Config {
+        Config { limits, ..live() }
+    }
+
+    #[test]
+    fn a_loss_beyond_a_limit_is_noticed_without_an_order() {
+        let daily = Limits { max_daily_loss: Some(money("100")), ..Limits::default() };
+        let drawdown = Limits { max_drawdown: Some(money("100")), ..Limits::default() };
+        let minimum = Limits { min_balance: Some(money("9900")), ..Limits::default() };
+        for (limits, reason) in [
+            (daily, "today's loss is 100.4, the limit is 100"),
+            (drawdown, "the equity is 100.4 below its peak, the limit is 100"),
+            (minimum, "the equity is 9899.6, below the minimum of 9900"),
+        ] {
+            let mut venue = Venue::new();
+            let mut desk = venue.boot(with(limits));
+            desk.trade("10", "100");
+            desk.price(BTC, "91");
+            assert_eq!(desk.state().mode, EngineMode::Running);
+            desk.price(BTC, "90");
+            assert_eq!(desk.state().mode, EngineMode::Safe);
+            let Event::EngineModeChanged(changed) = &desk.events().last().unwrap().event else { panic!() };
+            assert_eq!(changed.reason, reason);
+            check(&desk);
+        }
+    }
+
+    #[test]
+    fn the_peak_knows_profits_but_no_transfers_and_begins_anew_when_the_operator_resumes() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(with(Limits { max_drawdown: Some(money("100")), ..Limits::default() }));
+        desk.trade("10", "100");
+        desk.price(BTC, "120");
+        desk.transfer(1, "-5000", TransferReason::Withdraw);
+        assert_eq!(desk.state().mode, EngineMode::Running, "what was taken is no loss");
+        desk.price(BTC, "110");
+        assert_eq!(desk.state().mode, EngineMode::Safe, "what was gained and lost again is");
+        desk.operator("go", OperatorOrder::Resume);
+        desk.price(BTC, "109");
+        assert_eq!(desk.state().mode, EngineMode::Running);
+        desk.price(BTC, "100");
+        assert_eq!(desk.state().mode, EngineMode::Safe);
+    }
+
+    #[test]
+    fn in_a_backtest_a_drawdown_refuses_and_nothing_more() {
+        let limits = Limits { max_drawdown: Some(money("100")), ..Limits::default() };
+        let mut desk = Desk::with(Config { limits, ..support::config() });
+        desk.trade("10", "100");
+        desk.price(BTC, "90");
+        assert_eq!(desk.place(buy("1")).1, None);
+        assert_eq!(
+            desk.puppet.heard().last().unwrap(),
+            "refused PLACE: the equity is 100.4 below its peak, the limit is 100"
+        );
+        assert_eq!(desk.state().mode, EngineMode::Running);
+    }
+}
+
+mod stop {
+    use super::*;
+
+    #[test]
+    fn a_session_ends_as_its_policy_says() {
+        for (policy, left) in [
+            (StopPolicy::Keep, vec![]),
+            (StopPolicy::Cancel, vec!["cancel"]),
+            (StopPolicy::Close, vec!["cancel", "place SELL MARKET 1 reduce-only"]),
+        ] {
+            let mut venue = Venue::new();
+            let by_hand: ClientOrderId = "web_1".parse().unwrap();
+            venue.open_order(by_hand, 5, limit("2", "80"));
+            let mut desk = venue.boot(live());
+            desk.trade("1", "100");
+            let resting = desk.placed(limit("1", "90"));
+            let sent = desk.step(Input::Stop { policy, reason: "SIGTERM" });
+            assert_eq!(words(&sent), left);
+            assert_eq!(desk.engine.is_stopped(), policy == StopPolicy::Keep);
+            assert_eq!(desk.place(buy("1")).1, None, "nothing opens any more");
+            if policy != StopPolicy::Keep {
+                desk.answer(sent[0].id, Outcome::Done);
+                assert!(!desk.engine.is_stopped());
+                desk.update(resting, Execution::Canceled);
+                assert_eq!(desk.engine.is_stopped(), policy == StopPolicy::Cancel);
+            }
+            if policy == StopPolicy::Close {
+                let Request::PlaceOrder { client_order_id, .. } = sent[1].request else { panic!() };
+                desk.answer(sent[1].id, Outcome::Placed { order_id: 8 });
+                desk.fill(client_order_id, "1", "100");
+                assert!(desk.engine.is_stopped());
+            }
+            assert!(desk.state().orders.contains_key(&by_hand), "what is foreign is left alone");
+            desk.step(Input::End);
+            let Event::SessionStopped(stopped) = &desk.events().last().unwrap().event else { panic!() };
+            assert_eq!(stopped.reason, format!("SIGTERM ({} orders and positions)", policy.name()));
+            check(&desk);
+        }
+    }
+}
+
+mod operator {
+    use super::*;
+
+    fn ends(desk: &Desk<MemoryLog>) -> Vec<String> {
+        let line = |event: &Event| match event {
+            Event::OperatorCommandFinished(end) => Some(format!("{} {:?} {}", end.key, end.error, end.result)),
+            _ => None,
+        };
+        desk.events().iter().filter_map(|recorded| line(&recorded.event)).collect()
+    }
+
+    #[test]
+    fn a_command_is_done_when_the_exchange_has_answered() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let sent = desk.operator("a", OperatorOrder::PlaceOrder { spec: limit("1", "90") });
+        assert_eq!(ends(&desk), [""; 0]);
+        let Request::PlaceOrder { client_order_id: name, .. } = sent[0].request else { panic!() };
+        desk.answer(sent[0].id, Outcome::Placed { order_id: 4 });
+        assert_eq!(ends(&desk), [format!("a None {{\"orders\":[\"{name}\"]}}")]);
+        let sent = desk.operator("b", OperatorOrder::SetLeverage { symbol: BTC, leverage: 5 });
+        let error =
+            alphaengine_core::exchange::ExchangeError { code: -4028, message: "Leverage 5 is not valid".into() };
+        desk.answer(sent[0].id, Outcome::Rejected(error));
+        assert_eq!(ends(&desk)[1], "b Some(\"exchange code -4028: Leverage 5 is not valid\") {}");
+        desk.operator("c", OperatorOrder::Safe);
+        desk.operator("d", OperatorOrder::PlaceOrder { spec: limit("1", "90") });
+        assert!(ends(&desk)[2].starts_with("d Some(\"the engine is Safe"), "{:?}", ends(&desk));
+        venue.open_order(name, 4, limit("1", "90"));
+        venue.serve(&mut desk);
+        venue.asked();
+        desk.operator("e", OperatorOrder::Reconcile);
+        assert_eq!(ends(&desk).len(), 3);
+        venue.serve(&mut desk);
+        assert_eq!(ends(&desk)[3], "e None {}");
+        assert_eq!(venue.asked().last().unwrap(), "snapshot");
+        assert!(desk.state().operator_pending.is_empty());
+        check(&desk);
+    }
+
+    #[test]
+    fn limits_that_an_operator_gave_outlive_the_process_but_not_another_configuration() {
+        let mut venue = Venue::new();
+        let limits = Limits { max_order: Some(money("50")), ..Limits::default() };
+        let mut desk = venue.boot(live());
+        desk.operator("limits", OperatorOrder::UpdateConfig { limits });
+        assert_eq!(desk.place(buy("1")).1, None);
+        let desk = venue.restart(desk, live());
+        assert_eq!(desk.engine.limits(), &limits);
+        let configured = Limits { max_order: Some(money("500")), ..Limits::default() };
+        let desk = venue.restart(desk, Config { limits: configured, ..live() });
+        assert_eq!(desk.engine.limits(), &configured);
+    }
+}
+
+/// Kinds of differences have the names of the log.
+#[test]
+fn every_kind_of_difference_has_a_name() {
+    let names: Vec<_> = [DriftKind::OrderMissing, DriftKind::Position, DriftKind::Balance]
+        .iter()
+        .map(|kind| serde_json::to_value(kind).unwrap())
+        .collect();
+    assert_eq!(names, ["ORDER_MISSING", "POSITION", "BALANCE"]);
+}
