@@ -246,12 +246,12 @@ impl Queue {
     }
 
     fn take(&self, state: &mut State) -> Option<(Timestamp, Arrival)> {
-        let signal_first = matches!(state.slots.front(), Some(Slot { arrival: Arrival::Signal(_), .. }));
-        if state.left_out > 0 && !signal_first {
-            let now_mono = Instant::now();
-            let due = state.told_left_out.is_none_or(|told| now_mono.duration_since(told) >= TELL_LEFT_OUT_EVERY);
+        let before_market = state.slots.front().is_none_or(|slot| matches!(slot.takes, Room::Market));
+        if state.left_out > 0 && before_market {
+            let mono = Instant::now();
+            let due = state.told_left_out.is_none_or(|told| mono.duration_since(told) >= TELL_LEFT_OUT_EVERY);
             if due || state.slots.is_empty() {
-                state.told_left_out = Some(now_mono);
+                state.told_left_out = Some(mono);
                 return Some((now(), Arrival::Conflated { left_out: std::mem::take(&mut state.left_out) }));
             }
         }
