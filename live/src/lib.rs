@@ -3,6 +3,7 @@
 //! [`binance::Session`] decides and does no I/O; `driver` does I/O and decides nothing.
 
 pub mod driver;
+pub mod logging;
 pub mod secrets;
 pub mod service;
 pub mod wire;

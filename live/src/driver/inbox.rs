@@ -3,6 +3,7 @@
 //! The policy stands in the documentation of [`driver`](super).
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -96,6 +97,12 @@ impl Inbox {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").field("waiting", &self.len()).finish_non_exhaustive()
     }
 }
 
@@ -239,12 +246,12 @@ impl Queue {
     }
 
     fn take(&self, state: &mut State) -> Option<(Timestamp, Arrival)> {
-        let signal_first = matches!(state.slots.front(), Some(Slot { arrival: Arrival::Signal(_), .. }));
-        if state.left_out > 0 && !signal_first {
-            let now_mono = Instant::now();
-            let due = state.told_left_out.is_none_or(|told| now_mono.duration_since(told) >= TELL_LEFT_OUT_EVERY);
+        let before_market = state.slots.front().is_none_or(|slot| matches!(slot.takes, Room::Market));
+        if state.left_out > 0 && before_market {
+            let mono = Instant::now();
+            let due = state.told_left_out.is_none_or(|told| mono.duration_since(told) >= TELL_LEFT_OUT_EVERY);
             if due || state.slots.is_empty() {
-                state.told_left_out = Some(now_mono);
+                state.told_left_out = Some(mono);
                 return Some((now(), Arrival::Conflated { left_out: std::mem::take(&mut state.left_out) }));
             }
         }

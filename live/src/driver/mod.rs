@@ -44,7 +44,7 @@ use crate::wire::{Effect, HttpRequest, SocketId, TransportError};
 pub use tokio_tungstenite::tungstenite::Bytes;
 
 use self::http::Http;
-pub(crate) use self::inbox::Queue;
+pub(crate) use self::inbox::{Queue, now};
 use self::socket::Life;
 
 /// What a driver needs to know.

@@ -70,13 +70,12 @@ pub(crate) struct Life {
 impl Life {
     /// From connecting to the end; returns why it ended.
     pub(crate) async fn live(mut self) -> String {
-        let asked = pin!(async {
+        let mut asked = pin!(async {
             match (&mut self.end).await {
                 Ok(why) => why,
                 Err(_) => "the driver stopped".to_owned(),
             }
         });
-        let mut asked = asked;
         let opened = tokio::select! {
             opened = connect(&self.url, self.connect_timeout, self.max_message) => opened,
             why = &mut asked => return why,
@@ -89,10 +88,12 @@ impl Life {
         let (mut sink, stream) = ws.split();
         let route = Route::of(&self.url);
         let mut reading = pin!(read(stream, self.socket, route, &self.queue, self.market_patience));
+        // A closing comes before whatever else is ready, so that nothing is sent after it.
         let why = tokio::select! {
-            why = &mut reading => return why,
-            why = write(&mut sink, &mut self.texts) => why,
+            biased;
             why = &mut asked => why,
+            why = write(&mut sink, &mut self.texts) => why,
+            why = &mut reading => return why,
         };
         // What is still on its way is handed over while the two sides part.
         let goodbye = async {
@@ -107,6 +108,9 @@ impl Life {
 async fn connect(url: &str, patience: Duration, max_message: usize) -> Result<Socket, String> {
     let request = url.into_client_request().map_err(|_| "the WebSocket URL is not valid: check --ws-url".to_owned())?;
     let uri = request.uri();
+    if !matches!(uri.scheme_str(), Some("ws" | "wss")) {
+        return Err("the WebSocket URL must begin with ws:// or wss://: check --ws-url".to_owned());
+    }
     let host = uri.host().ok_or_else(|| "the WebSocket URL names no host: check --ws-url".to_owned())?.to_owned();
     let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("wss") { 443 } else { 80 });
     let name = format!("{host}:{port}");

@@ -1,6 +1,8 @@
-//! Secrets are texts that show themselves to nobody but the code that signs and sends.
+//! A secret text shows itself to nobody but the code that signs and sends.
 
 use std::fmt;
+
+use serde::{Deserialize, Deserializer};
 
 /// A text that neither `Debug` nor `Display` shows, and that is overwritten when it goes.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,5 +37,11 @@ impl Drop for SecretText {
         bytes.fill(0);
         // Keeps the overwriting from being optimised away as a write that nobody reads.
         std::hint::black_box(&bytes);
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SecretText, D::Error> {
+        String::deserialize(deserializer).map(SecretText)
     }
 }
