@@ -44,7 +44,12 @@ impl Http {
                 Some(value)
             }
         };
-        let client = Client::builder()
+        let mut builder = Client::builder();
+        if url.scheme() == "http" {
+            // The system's certificates are not needed then, and a bare container may have none.
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .no_proxy()

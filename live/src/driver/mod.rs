@@ -179,9 +179,10 @@ impl Driver {
                 Ok(_) => http_answer(http, request).await,
                 Err(_) => Err(TransportError::NotSent(format!("{waiting} requests are waiting already"))),
             };
+            // Whoever hears the answer finds the place free.
+            drop(place);
             // Without a reader there is nobody to tell.
             let _ = queue.account(Arrival::Http { id, answer }).await;
-            drop(place);
         });
     }
 

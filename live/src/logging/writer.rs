@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Lines that wait; more are left out and counted.
 const WAITING: usize = 4_096;
@@ -13,6 +13,9 @@ const WAITING: usize = 4_096;
 const IDLE: Duration = Duration::from_secs(1);
 /// How long the end of the program waits for the last lines.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How often the end of the program looks for room in the queue.
+const RETRY: Duration = Duration::from_millis(5);
 
 enum Order {
     Line(String),
@@ -50,10 +53,17 @@ impl Drop for LogGuard {
             self.lines.write(line);
         }
         let (done, wait) = sync_channel(1);
-        if self.lines.orders.try_send(Order::Flush(done)).is_ok() {
-            // A log that cannot be written in time is given up.
-            let _ = wait.recv_timeout(FAREWELL);
+        let mut flush = Order::Flush(done);
+        let deadline = Instant::now() + FAREWELL;
+        // A log that cannot be written in time is given up.
+        while let Err(TrySendError::Full(unsent)) = self.lines.orders.try_send(flush) {
+            if Instant::now() >= deadline {
+                return;
+            }
+            flush = unsent;
+            thread::sleep(RETRY);
         }
+        let _ = wait.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 }
 
@@ -86,17 +96,21 @@ fn write_all(
         let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
     };
     loop {
-        match orders.recv_timeout(IDLE) {
-            Ok(Order::Line(line)) => write(&line),
+        let order = orders.recv_timeout(IDLE);
+        if let Ok(Order::Line(line)) = &order {
+            write(line);
+        }
+        let lost = left_out.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            write(&note(lost));
+        }
+        match order {
+            Ok(Order::Line(_)) => {}
             Ok(Order::Flush(done)) => {
                 let _ = done.try_send(());
             }
             Err(RecvTimeoutError::Timeout) => due().iter().for_each(|line| write(line)),
             Err(RecvTimeoutError::Disconnected) => return,
-        }
-        let lost = left_out.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            write(&note(lost));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the driver's tests share: a driver with its inbox, and a loopback server that does exactly what a test tells it.
-#![allow(dead_code)] // Each test program uses its own part of it.
+#![allow(dead_code, reason = "each test program uses its own part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot run should say so at once")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
