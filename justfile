@@ -30,5 +30,13 @@ deny:
 bench:
     cargo bench --bench engine
 
+# The long tests of live trading at full length: 200 kills, and 24 simulated hours at 60x (about half an hour).
+soak:
+    ALPHAENGINE_KILLS=200 ALPHAENGINE_SOAK_MINUTES=24 cargo test --release --locked --test live_kills --test live_soak -- --nocapture
+
+# Real clients that nobody here wrote, against our own exchange.
+clients:
+    .ci/clients
+
 backtest *args:
     cargo run --release -- backtest {{args}}

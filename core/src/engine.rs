@@ -311,6 +311,11 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         &self.log
     }
 
+    /// For what the engine does not do itself: to claim the operators' commands.
+    pub fn log_mut(&mut self) -> &mut L {
+        &mut self.log
+    }
+
     /// Ends the session and hands back the log and what the run came to.
     pub fn finish(self) -> Finished<L> {
         Finished { log: self.log, state: self.state, account: self.account, performance: self.performance }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use alphaengine_core::command::OperatorCommand;
+use alphaengine_core::command::{OperatorCommand, StopPolicy};
 use alphaengine_core::engine::{self, Engine};
 use alphaengine_core::exchange::{ExchangeUpdate, Input, Outgoing};
 use alphaengine_core::market::MarketUpdate;
@@ -35,6 +35,8 @@ pub enum News<'a> {
     /// Something that the driver noticed about the way.
     Link(alphaengine_core::link::LinkUpdate),
     Operator(&'a OperatorCommand),
+    /// The process is asked to stop: what is open is ended as the policy says, then [`News::End`] follows.
+    Stop(StopPolicy),
     /// Nothing arrived, but something is due.
     Wake,
     /// The process is asked to stop and everything was done for it: the last thing that a bot hears.
@@ -96,6 +98,7 @@ impl<S: Strategy, L: EventLog> Bot<S, L> {
             News::Closed { socket, why } => self.session.on_closed(at, socket, why),
             News::Link(update) => self.step(Input::Exchange(&ExchangeUpdate::Link(update)))?,
             News::Operator(command) => self.step(Input::Operator(command))?,
+            News::Stop(policy) => self.step(Input::Stop { policy, reason: "the process was asked to stop" })?,
             News::Wake => self.wake()?,
             News::End => {
                 self.step(Input::End)?;

@@ -154,8 +154,11 @@ impl<S: Strategy> Runner<S> {
                 recorder.flush();
             }
         }
+        if self.stop_by.is_none() && self.bot.engine().is_stopping() {
+            self.expect_stop(now);
+        }
         if let Some(by) = self.stop_by {
-            if now >= by || !self.bot.engine().has_open_business() {
+            if now >= by || self.bot.engine().is_stopped() {
                 self.hear(now, News::End)?;
                 return Ok(Some(Ended::InOrder));
             }
@@ -202,12 +205,14 @@ impl<S: Strategy> Runner<S> {
         if self.stop_by.is_some() {
             return Ok(());
         }
-        tracing::info!(policy = ?self.parts.on_stop, "stopping in order; a second signal stops at once");
+        self.expect_stop(at);
+        self.hear(at, News::Stop(self.parts.on_stop))
+    }
+
+    fn expect_stop(&mut self, at: Timestamp) {
+        tracing::info!("stopping in order; a second signal stops at once");
         self.parts.service.stopping();
         self.stop_by = Some(at.plus(STOP_WITHIN));
-        let order = OperatorOrder::Stop { policy: self.parts.on_stop };
-        let key = format!("stop-{}-{}", self.bot.engine().state().session, self.bot.engine().state().seq);
-        self.hear(at, News::Operator(&OperatorCommand { key, who: "the process".into(), order }))
     }
 
     fn hear(&mut self, at: Timestamp, news: News<'_>) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use alphaengine_core::command::OperatorCommand;
+use alphaengine_core::command::{OperatorCommand, StopPolicy};
 use alphaengine_core::link::LinkUpdate;
 use alphaengine_core::units::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,7 @@ enum Mark {
     Odd { socket: u64, text: String },
     Link { update: LinkUpdate },
     Operator { command: OperatorCommand },
+    Stop { policy: StopPolicy },
     Wake,
     End,
 }
@@ -101,6 +102,7 @@ impl Recorder {
             News::Closed { socket, why } => self.mark(at, &Mark::Closed { socket: socket.0, why: (*why).into() }),
             News::Link(update) => self.mark(at, &Mark::Link { update: update.clone() }),
             News::Operator(command) => self.mark(at, &Mark::Operator { command: (*command).clone() }),
+            News::Stop(policy) => self.mark(at, &Mark::Stop { policy: *policy }),
             News::Wake => self.mark(at, &Mark::Wake),
             News::End => self.mark(at, &Mark::End),
         }
@@ -158,6 +160,7 @@ pub enum Entry {
     Frame { socket: SocketId, text: Vec<u8> },
     Link(LinkUpdate),
     Operator(OperatorCommand),
+    Stop(StopPolicy),
     Wake,
     End,
 }
@@ -173,6 +176,7 @@ impl Entry {
             Entry::Frame { socket, text } => News::Frame { socket: *socket, text },
             Entry::Link(update) => News::Link(update.clone()),
             Entry::Operator(command) => News::Operator(command),
+            Entry::Stop(policy) => News::Stop(*policy),
             Entry::Wake => News::Wake,
             Entry::End => News::End,
         })
@@ -265,6 +269,7 @@ impl Reader {
             Mark::Odd { socket, text } => Entry::Frame { socket: SocketId(socket), text: text.into_bytes() },
             Mark::Link { update } => Entry::Link(update),
             Mark::Operator { command } => Entry::Operator(command),
+            Mark::Stop { policy } => Entry::Stop(policy),
             Mark::Wake => Entry::Wake,
             Mark::End => Entry::End,
         };

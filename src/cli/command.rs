@@ -7,7 +7,8 @@ use alphaengine_core::command::{OperatorCommand, OperatorOrder};
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::{OrderSpec, OrderType, PositionSide, Side, TimeInForce};
-use alphaengine_core::store::{self, CommandOutcome, CommandStatus, StoreReader};
+use alphaengine_core::store::StoreReader;
+use alphaengine_core::store::commands::{self, CommandOutcome, CommandStatus, Ticket};
 use alphaengine_core::units::{Price, Qty};
 use clap::{Parser, Subcommand};
 use serde_json::json;
@@ -90,31 +91,26 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub fn command(args: Args) -> Result<Exit, Error> {
     let wait: Option<u64> = args.wait.as_deref().map(|text| whole("--wait", text)).transpose()?;
-    let reader = StoreReader::open(&args.store).map_err(store_error)?;
-    let sessions = reader.sessions().map_err(store_error)?;
-    let session = sessions.last().ok_or_else(|| {
-        Error::new(format!("{}: no session ever ran on this store", args.store.display()))
-            .hint("start one with `alphaengine live`, or name another store with --store")
-    })?;
-    let order = args.order.read(&session.instruments)?;
-    drop(reader);
+    let order = args.order.read(&commands::symbols(&args.store).map_err(store_error)?)?;
     let key = args.key.unwrap_or_else(new_key);
     let said = OperatorCommand { key: key.clone(), who: args.who, order };
-    store::submit(&args.store, &said, crate::live::clock()).map_err(store_error)?;
+    let ticket = commands::submit(&args.store, &said, crate::live::clock()).map_err(store_error)?;
     let Some(wait) = wait else {
         print(&show(args.json, &key, None))?;
         return Ok(Exit::Done);
     };
-    let outcome = wait_for(&args.store, &key, Duration::from_secs(wait))?;
+    let outcome = wait_for(&args.store, &ticket, Duration::from_secs(wait))?;
     print(&show(args.json, &key, Some(&outcome)))?;
     Ok(if outcome.status == CommandStatus::Ack { Exit::Done } else { Exit::No })
 }
 
-fn wait_for(store: &Path, key: &str, most: Duration) -> Result<CommandOutcome, Error> {
+fn wait_for(store: &Path, ticket: &Ticket, most: Duration) -> Result<CommandOutcome, Error> {
     let begun = Instant::now();
+    let gone = || Error::new(format!("{}: the command `{}` is not in the store any more", store.display(), ticket.key));
     loop {
-        let outcome = store::command_outcome(store, key).map_err(store_error)?;
-        if matches!(outcome.status, CommandStatus::Ack | CommandStatus::Failed) || begun.elapsed() >= most {
+        let outcome = StoreReader::open(store).and_then(|reader| reader.outcome(ticket)).map_err(store_error)?;
+        let outcome = outcome.ok_or_else(gone)?;
+        if outcome.status.is_final() || begun.elapsed() >= most {
             return Ok(outcome);
         }
         std::thread::sleep(LOOK_EVERY);
@@ -123,7 +119,7 @@ fn wait_for(store: &Path, key: &str, most: Duration) -> Result<CommandOutcome, E
 
 fn show(json: bool, key: &str, outcome: Option<&CommandOutcome>) -> String {
     let status = outcome.map_or("NEW", |outcome| outcome.status.name());
-    let error = outcome.and_then(|outcome| outcome.last_error.as_deref());
+    let error = outcome.and_then(|outcome| outcome.error.as_deref());
     if json {
         return json_text(&json!({"key": key, "status": status, "error": error}));
     }

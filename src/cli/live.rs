@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use alphaengine_core::command::StopPolicy;
 use alphaengine_core::units::{Money, NANOS_PER_SECOND, Nanos};
 use alphaengine_live::binance::StreamsWanted;
-use alphaengine_live::logging;
+use alphaengine_live::logging::{self, LogConfig};
 use alphaengine_sim::SimConfig;
 use clap::Parser;
 
@@ -103,7 +103,10 @@ pub fn live(args: Args, strategies: &Strategies) -> Result<Exit, Error> {
     if matches!(options.place, Place::Production) && !yes {
         confirm(&options)?;
     }
-    logging::start(if json_log { logging::Format::Json } else { logging::Format::Text });
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let format = if json_log { logging::Format::Json } else { logging::Format::Human { colour } };
+    let log = logging::init(LogConfig { format, level: logging::Level::INFO });
+    let _log = log.map_err(|error| Error::new(error.to_string()))?;
     let outcome = (entry.live)(LiveJob::prepare(entry, options)?)?;
     print(&if json { json_text(&outcome.json()) } else { outcome.table() })?;
     Ok(Exit::Done)

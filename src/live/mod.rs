@@ -58,8 +58,7 @@ impl LiveJob {
         let credentials = match options.place.environment() {
             None => None,
             Some(environment) => Some(
-                Secrets::load(&options.secrets, environment)
-                    .map_err(|error| Error::new(error.to_string()).maybe_hint(error.hint()))?,
+                Secrets::load(&options.secrets, environment).map_err(|error| Error::new(error.to_string()))?,
             ),
         };
         let lock = match &credentials {

@@ -11,7 +11,7 @@ mod writer;
 
 use std::io::Write;
 
-use tracing::Level;
+pub use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
