@@ -69,7 +69,7 @@ mod symbol;
 mod world;
 
 pub use config::{LimitFill, MarketFill, SimConfig};
-pub use exchange::SimExchange;
+pub use exchange::{AccountFigures, PositionFigures, SimExchange};
 pub use latency::{Delay, Latency};
 pub use world::{Error, SimWorld};
 
