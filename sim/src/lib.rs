@@ -62,6 +62,7 @@ pub mod config;
 mod exchange;
 mod filters;
 mod funding_watch;
+pub mod gateway;
 pub mod latency;
 pub mod margin;
 mod order;

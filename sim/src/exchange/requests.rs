@@ -53,6 +53,11 @@ impl SimExchange {
         self.settle(symbol);
     }
 
+    /// Whether an order would be taken now. Nothing happens to it.
+    pub fn would_accept(&self, client_order_id: &ClientOrderId, spec: &OrderSpec) -> Result<(), ExchangeError> {
+        self.accept(client_order_id, spec)
+    }
+
     /// Whether an order may come in.
     fn accept(&self, client_order_id: &ClientOrderId, spec: &OrderSpec) -> Result<(), ExchangeError> {
         filters::check_name(client_order_id)?;
@@ -346,11 +351,16 @@ impl SimExchange {
 
     /// The mark price at which a one-way position is liquidated, by the exchange's formula; `None` while flat.
     pub fn liquidation_price(&self, symbol: SymbolId) -> Option<Price> {
+        self.liquidation_price_of(symbol, PositionSide::Both)
+    }
+
+    /// The same of a position of hedge mode, as if its other side stayed as it is.
+    pub fn liquidation_price_of(&self, symbol: SymbolId, position_side: PositionSide) -> Option<Price> {
         let market = self.market(symbol);
-        let position = market.position(PositionSide::Both);
+        let position = market.position(position_side);
         let side = if position.qty().is_positive() { Side::Buy } else { Side::Sell };
         let wallet = if market.isolated {
-            market.margins[PositionSide::Both as usize]
+            market.margins[position_side as usize]
         } else {
             let others = self.symbols.iter().filter(|other| other.id != symbol && !other.isolated);
             others.fold(self.wallet, |sum, other| {
