@@ -1,7 +1,7 @@
 //! The control calls below `/sim/v1/`, by which tests and operators look behind the curtain.
 
 use alphaengine_core::order::PositionSide;
-use alphaengine_sim::gateway::Response;
+use alphaengine_sim::gateway::{OwnTrade, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -106,7 +106,24 @@ fn happen(shared: &Shared, fault: Result<Fault, String>) -> Result<Value, String
 }
 
 fn fills(exchange: &Exchange) -> Value {
-    json!(exchange.gateway.fills())
+    let row = |fill: &OwnTrade| {
+        json!({
+            "at": fill.at.millis(),
+            "symbol": fill.symbol.as_str(),
+            "id": fill.id,
+            "order_id": fill.order_id,
+            "client_order_id": fill.client_order_id.as_str(),
+            "side": fill.side,
+            "position_side": fill.position_side,
+            "price": fill.price,
+            "qty": fill.qty,
+            "fee": fill.fee,
+            "fee_asset": fill.fee_asset.as_str(),
+            "realized": fill.realized,
+            "is_maker": fill.is_maker,
+        })
+    };
+    exchange.gateway.fills().iter().map(row).collect()
 }
 
 fn wallet(exchange: &Exchange) -> Value {
@@ -120,16 +137,14 @@ fn wallet(exchange: &Exchange) -> Value {
 fn positions(exchange: &Exchange) -> Vec<Value> {
     let mut held = Vec::new();
     for (id, instrument) in exchange.instruments.iter() {
-        for side in [PositionSide::Both, PositionSide::Long, PositionSide::Short] {
+        for side in PositionSide::ALL {
             let position = exchange.gateway.exchange().position(id, side);
-            // In one-way mode the sides are one.
-            if !position.is_flat()
-                && !held
-                    .iter()
-                    .any(|other: &Value| other["symbol"] == instrument.symbol.as_str() && side != PositionSide::Short)
-            {
+            if !position.is_flat() {
                 held.push(json!({
-                    "symbol": instrument.symbol.as_str(), "side": side, "qty": position.qty(), "entry": position.entry_price(),
+                    "symbol": instrument.symbol.as_str(),
+                    "side": side,
+                    "qty": position.qty(),
+                    "entry": position.entry_price(),
                 }));
             }
         }

@@ -131,3 +131,79 @@ fn shifted(update: MarketUpdate, shift: Nanos) -> MarketUpdate {
     };
     MarketUpdate { at: update.at.plus(shift), data, ..update }
 }
+
+#[cfg(test)]
+mod tests {
+    use alphaengine_core::market::{BarOpen, MarkPrice, SymbolId, Timeframe};
+    use alphaengine_core::units::{NANOS_PER_SECOND, Price, Qty};
+
+    use super::*;
+
+    /// Openings and ends of `count` bars from a whole day on.
+    fn bars(timeframe: Timeframe, count: i64) -> Vec<MarketUpdate> {
+        let price = Price::from_steps(1);
+        let of = |n: i64| {
+            let open_time = Timestamp::from_nanos(n * timeframe.nanos());
+            let bar =
+                Bar { open_time, open: price, high: price, low: price, close: price, volume: Qty::ZERO, timeframe };
+            let say = |at, data| MarketUpdate { at, symbol: SymbolId(0), data };
+            let open = say(open_time, MarketData::BarOpen(BarOpen { price, timeframe }));
+            [open, say(bar.close_time(), MarketData::Bar(bar))]
+        };
+        (0..count).flat_map(of).collect()
+    }
+
+    fn at(minutes: i64, seconds: i64) -> Timestamp {
+        Timestamp::from_nanos(minutes * NANOS_PER_MINUTE + seconds * NANOS_PER_SECOND)
+    }
+
+    fn open(feed: Vec<MarketUpdate>, minutes: i64, start: Start, wall: Timestamp) -> (Replay, Vec<MarketUpdate>) {
+        let mut past = Vec::new();
+        let history = minutes * NANOS_PER_MINUTE;
+        let replay = Replay::open(feed.into_iter(), history, start, wall, |update| past.push(*update)).unwrap();
+        (replay, past)
+    }
+
+    #[test]
+    fn the_first_live_bar_is_the_one_that_is_open_at_the_wall_clock() {
+        let wall = at(1_000_000, 25);
+        let (replay, past) = open(bars(Timeframe::M1, 10), 3, Start::Now, wall);
+        assert_eq!((replay.opening(), replay.next_at()), (at(1_000_000, 0), Some(at(1_000_000, 0))));
+        assert_eq!(past.len(), 6);
+        let MarketData::Bar(last) = past[5].data else { panic!("{:?}", past[5]) };
+        assert_eq!((last.open_time, past[5].at), (at(999_999, 0), last.close_time()));
+    }
+
+    #[test]
+    fn hourly_bars_stay_at_whole_hours() {
+        let (replay, past) = open(bars(Timeframe::H1, 10), 90, Start::Now, at(600_059, 0));
+        assert_eq!(replay.opening(), at(600_000, 0));
+        assert_eq!(past.len(), 4, "an hour and a half of history is two whole bars");
+        let MarketData::Bar(first) = past[1].data else { panic!("{:?}", past[1]) };
+        assert_eq!(first.open_time, at(600_000 - 120, 0));
+    }
+
+    #[test]
+    fn a_recording_is_not_shifted() {
+        let (replay, past) = open(bars(Timeframe::M1, 10), 3, Start::Recording, at(1_000_000, 0));
+        assert_eq!((replay.opening(), past[0].at), (at(3, 0), at(0, 0)));
+    }
+
+    #[test]
+    fn an_instant_is_everything_of_one_time() {
+        let mark = |at| MarketUpdate {
+            at,
+            symbol: SymbolId(0),
+            data: MarketData::MarkPrice(MarkPrice { price: Price::from_steps(1) }),
+        };
+        let feed = vec![mark(at(0, 1)), mark(at(0, 1)), mark(at(0, 2))];
+        let (mut replay, _) = open(feed, 0, Start::Recording, at(0, 0));
+        let mut instant = Vec::new();
+        let mut sizes = Vec::new();
+        while replay.next_at().is_some() {
+            replay.take_instant(&mut instant).unwrap();
+            sizes.push((replay.at(), instant.len()));
+        }
+        assert_eq!(sizes, [(at(0, 1), 2), (at(0, 2), 1)]);
+    }
+}

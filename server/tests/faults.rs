@@ -219,7 +219,8 @@ fn a_route_is_closed_in_each_way() {
 
 #[test]
 fn a_fault_of_the_world_can_hang_on_a_request() {
-    let plan = r#"[{"on": {"path": "/fapi/v1/ping", "nth": 2}, "fault": {"kind": "close_socket", "route": "private"}}]"#;
+    let plan =
+        r#"[{"on": {"path": "/fapi/v1/ping", "nth": 2}, "fault": {"kind": "close_socket", "route": "private"}}]"#;
     let server = start_with_faults(plan);
     let mut socket = open_private(server.address());
     assert_eq!(ask(server.address(), "GET", "/fapi/v1/ping").status, 200);

@@ -42,7 +42,8 @@ fn a_port_in_use_is_told_in_a_sentence() {
     let config = ServerConfig { address, ..config() };
     let error = Server::start(config, &market::instruments(), market::Swings::minutes(60)).err().unwrap();
     assert!(matches!(error, Error::PortInUse(_)));
-    let wanted = format!("{address} is in use by another program: stop it, or choose another port (0 takes a free one)");
+    let wanted =
+        format!("{address} is in use by another program: stop it, or choose another port (0 takes a free one)");
     assert_eq!(error.to_string(), wanted);
 }
 

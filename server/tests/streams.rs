@@ -175,8 +175,7 @@ fn a_consumer_that_does_not_read_is_cut_off_and_the_others_are_not() {
 #[test]
 fn two_hundred_connections_hear_the_same() {
     let server = start(config());
-    let mut sockets: Vec<_> =
-        (0..200).map(|_| open(server.address(), "/market/ws/btcusdt@aggTrade")).collect();
+    let mut sockets: Vec<_> = (0..200).map(|_| open(server.address(), "/market/ws/btcusdt@aggTrade")).collect();
     assert_eq!(status(&server)["connections"]["market"], 200);
     while step(&server)["frames"]["market"].as_u64().unwrap() < 200 {}
     let heard: Vec<String> = sockets.iter_mut().map(next_text).collect();
