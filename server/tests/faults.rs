@@ -1,4 +1,5 @@
 //! Each kind of fault as it looks on the wire.
+#![allow(clippy::unwrap_used, reason = "a test that cannot run should say so at once")]
 
 mod support;
 

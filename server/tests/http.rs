@@ -1,4 +1,5 @@
 //! Requests: keep-alive, pipelining, bodies, the control calls, and what a port can say no to.
+#![allow(clippy::unwrap_used, reason = "a test that cannot run should say so at once")]
 
 mod support;
 

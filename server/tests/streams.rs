@@ -1,4 +1,5 @@
 //! Stream connections: every route, stepped counts, slow readers, many at once, outage and restart.
+#![allow(clippy::unwrap_used, reason = "a test that cannot run should say so at once")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! A made-up market for runs without data: two symbols whose prices swing, with bars, trades, quotes and mark prices.
+#![allow(clippy::expect_used, reason = "a test that cannot run should say so at once")]
 
 use std::convert::Infallible;
 

@@ -1,5 +1,6 @@
 //! What the server's tests share: a server on a free port, and clients that see every byte.
-#![allow(dead_code)] // each test binary uses its share
+#![allow(dead_code, reason = "each test binary uses its share")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot run should say so at once")]
 
 pub mod market;
 
