@@ -301,6 +301,12 @@ impl Exchange {
                     socket.wire.fall_silent();
                 }
             }
+            Fault::Say { route, text } => {
+                let of_route = self.sockets.iter().filter(|(_, socket)| socket.route == *route);
+                let ids: Vec<u64> = of_route.map(|(id, _)| *id).collect();
+                let text: Arc<str> = text.as_str().into();
+                ids.into_iter().for_each(|id| self.send(id, Outgoing::Text(Arc::clone(&text))));
+            }
             Fault::Outage { seconds } => self.outage(Duration::from_secs(*seconds)),
             Fault::ExpireListenKeys => self.gateway.expire_listen_keys(wall()),
             Fault::Ban { seconds } => self.gateway.ban(wall().plus(nanos(*seconds))),

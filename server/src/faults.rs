@@ -141,6 +141,10 @@ pub enum Fault {
         #[serde(default)]
         keep: Option<usize>,
     },
+    /// The body comes in ten pieces, over this time in all.
+    SlowBody {
+        ms: u64,
+    },
     /// Headers of the answer are replaced or left out.
     Headers {
         #[serde(default)]
@@ -156,6 +160,11 @@ pub enum Fault {
     /// The route's connections stay open and neither hear nor say anything any more.
     HalfOpen {
         route: Route,
+    },
+    /// A text frame of ours to each of the route's connections: an event that nobody knows, say.
+    Say {
+        route: Route,
+        text: String,
     },
     LoseFrame,
     DuplicateFrame,
@@ -264,6 +273,7 @@ impl Fault {
             Fault::LoseFrame | Fault::DuplicateFrame | Fault::Reorder => Subject::Frame,
             Fault::CloseSocket { .. }
             | Fault::HalfOpen { .. }
+            | Fault::Say { .. }
             | Fault::Outage { .. }
             | Fault::ExpireListenKeys
             | Fault::Ban { .. }

@@ -169,7 +169,7 @@ async fn drop_connection(wire: &Wire, how: How) -> Answer {
 /// The answer's bytes, with what goes wrong on their way.
 fn render(response: Response, faults: &[Fault], wire: Option<&Arc<Wire>>) -> hyper::Response<AnswerBody> {
     let Response { status, mut headers, body } = response;
-    let mut broken = None;
+    let (mut broken, mut slow) = (None, None);
     for fault in faults {
         match fault {
             Fault::Headers { set, remove } => {
@@ -178,12 +178,14 @@ fn render(response: Response, faults: &[Fault], wire: Option<&Arc<Wire>>) -> hyp
                 headers.extend(set.iter().map(|(name, value)| (name.clone(), value.clone())));
             }
             Fault::TruncateBody { keep, how } => broken = Some((*keep, *how)),
+            Fault::SlowBody { ms } => slow = Some(Duration::from_millis(*ms)),
             Fault::StallBody { keep } => broken = Some((*keep, How::Timeout)),
             _ => {}
         }
     }
-    let body = match (broken, wire) {
-        (Some((keep, how)), Some(wire)) => AnswerBody::broken(body, keep, how, Arc::clone(wire)),
+    let body = match (broken, slow, wire) {
+        (Some((keep, how)), _, Some(wire)) => AnswerBody::broken(body, keep, how, Arc::clone(wire)),
+        (_, Some(span), _) => AnswerBody::slow(body, span),
         _ => AnswerBody::whole(body),
     };
     let mut answer = hyper::Response::new(body);

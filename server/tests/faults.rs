@@ -100,6 +100,34 @@ fn a_body_stalls_and_the_connection_stays() {
     assert_eq!(ended, Some(ErrorKind::WouldBlock));
 }
 
+#[test]
+fn a_slow_body_comes_whole() {
+    let begin = Instant::now();
+    let (_server, mut stream) = first_request(r#"{"kind": "slow_body", "ms": 300}"#);
+    assert!(read_answer(&mut stream).json()["serverTime"].is_i64());
+    assert!(begin.elapsed() >= Duration::from_millis(300));
+}
+
+#[test]
+fn an_upgrade_can_be_refused() {
+    let plan = r#"[{"on": {"path": "/market/*", "nth": 1}, "fault": {"kind": "status", "code": 503}}]"#;
+    let server = start_with_faults(plan);
+    let target = format!("ws://{}/market/ws", server.address());
+    let refused = tokio_tungstenite::tungstenite::client(&target, connect(server.address()));
+    assert!(refused.unwrap_err().to_string().contains("503"));
+    assert_eq!(support::status(&server)["connections"]["market"], 0);
+    open(server.address(), "/market/ws");
+}
+
+#[test]
+fn a_frame_that_nobody_knows_can_be_said() {
+    let server = start(support::config());
+    let mut socket = open(server.address(), "/market/ws");
+    let fault = r#"{"fault": {"kind": "say", "route": "market", "text": "{\"e\":\"newEvent\"}"}}"#;
+    assert_eq!(post(server.address(), "/sim/v1/fault", fault).status, 200);
+    assert_eq!(next_text(&mut socket), r#"{"e":"newEvent"}"#);
+}
+
 /// How the connection ends for an order under this fault, and the orders that were filled nevertheless.
 fn lost_order(fault: &str) -> (Option<ErrorKind>, Vec<String>) {
     let plan = format!(r#"[{{"on": {{"method": "POST", "path": "/fapi/v1/order", "nth": 1}}, "fault": {fault}}}]"#);
