@@ -90,6 +90,7 @@ fn add_fault(exchange: &mut Exchange, body: &[u8]) -> Result<Value, String> {
     if on.is_none() && fault.subject() == Subject::World {
         Planned { on: On::default(), fault: fault.clone() }.check()?;
         exchange.happen(&fault);
+        exchange.flush();
         return Ok(json!({}));
     }
     let planned = Planned { on: on.unwrap_or(On { nth: Some(1), ..On::default() }), fault };

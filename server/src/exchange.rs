@@ -47,6 +47,10 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
+    fn total(self) -> u64 {
+        self.public + self.market + self.private + self.other
+    }
+
     fn count(&mut self, route: Route) {
         match route {
             Route::Public => self.public += 1,
@@ -164,13 +168,14 @@ impl Exchange {
     /// When the data cannot be read on.
     pub(crate) fn market_moves(&mut self) -> Result<bool, Error> {
         let read = self.replay.take_instant(&mut self.instant);
-        let before = self.user_frames();
+        // Whatever is said in this half is said to the user.
+        let before = self.sent.total();
         for update in &self.instant {
             self.gateway.market_moves(wall(), update);
         }
         self.half = Half::Exchange;
         self.flush();
-        read.map(|()| self.user_frames() > before)
+        read.map(|()| self.sent.total() > before)
     }
 
     /// Tells the streams of the instant over which the exchange moved.
@@ -209,20 +214,22 @@ impl Exchange {
         self.half == Half::Market && self.replay.next_at().is_none()
     }
 
-    fn user_frames(&self) -> u64 {
-        self.sent.private + self.sent.other
-    }
-
     // Frames.
 
     /// Hands what the gateway has to say to the connections.
     pub(crate) fn flush(&mut self) {
-        let frames: Vec<(ConnectionId, Frame)> = self.gateway.frames().collect();
-        for (ConnectionId(id), frame) in frames {
-            match frame {
-                Frame::Text(text) => self.send_text(id, text),
-                Frame::Ping(payload) => self.send(id, Outgoing::Ping(payload)),
-                Frame::Close { code, reason } => self.send(id, Outgoing::Close { code, reason }),
+        loop {
+            // A fault on a frame can make the gateway say more.
+            let frames: Vec<(ConnectionId, Frame)> = self.gateway.frames().collect();
+            if frames.is_empty() {
+                break;
+            }
+            for (ConnectionId(id), frame) in frames {
+                match frame {
+                    Frame::Text(text) => self.send_text(id, text),
+                    Frame::Ping(payload) => self.send(id, Outgoing::Ping(payload)),
+                    Frame::Close { code, reason } => self.send(id, Outgoing::Close { code, reason }),
+                }
             }
         }
         let next_tick = self.gateway.next_tick();
@@ -317,18 +324,18 @@ impl Exchange {
     }
 
     fn close(&mut self, route: Route, how: How) {
+        if how == How::Close {
+            let named = match route {
+                Route::Other => vec!["legacy", "ws-api"],
+                routed => vec![routed.name()],
+            };
+            return named.into_iter().for_each(|name| self.gateway.close_route(name));
+        }
         for socket in self.sockets.values().filter(|socket| socket.route == route) {
-            match how {
-                How::Close => {
-                    // A full queue ends the connection soon enough.
-                    let _ = socket.queue.try_send(Outgoing::Close { code: 1001, reason: "going away" });
-                }
-                How::Reset => {
-                    socket.wire.end_with_reset();
-                    socket.wire.cut();
-                }
-                How::Eof | How::Timeout => socket.wire.cut(),
+            if how == How::Reset {
+                socket.wire.end_with_reset();
             }
+            socket.wire.cut();
         }
     }
 

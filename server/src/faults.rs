@@ -180,7 +180,7 @@ pub enum Fault {
     Throttle {
         seconds: u64,
     },
-    /// The exchange's clock against the true one.
+    /// The exchange's clock steps by so much.
     Clock {
         shift_ms: i64,
     },

@@ -73,7 +73,10 @@ fn due(shared: &Shared, method: &str, path: &str) -> Vec<Fault> {
         .on_request(method, path)
         .into_iter()
         .partition::<Vec<Fault>, _>(|fault| fault.subject() == Subject::World);
-    world.iter().for_each(|fault| exchange.happen(fault));
+    if !world.is_empty() {
+        world.iter().for_each(|fault| exchange.happen(fault));
+        exchange.flush();
+    }
     request
 }
 

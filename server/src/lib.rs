@@ -30,7 +30,7 @@
 //! | `POST close?route=private` | closes the route's connections with a close frame |
 //! | `POST ban?seconds=60` | HTTP 418 until then |
 //! | `POST throttle?seconds=60` | HTTP 429 until then |
-//! | `POST clock?shift_ms=1500` | the exchange's clock against ours from now on, counted from true |
+//! | `POST clock?shift_ms=1500` | steps the exchange's clock against the true one |
 //! | `POST outage?seconds=5` | resets every connection and refuses new ones until then; the market goes on |
 //! | `GET fills` | every trade of the account, oldest first |
 //! | `GET wallet` | what the account holds |
