@@ -11,8 +11,9 @@ use alphaengine_sim::gateway::{ConnectionId, Frame, Gateway, Request, Response};
 use serde::Serialize;
 use tokio::sync::{Notify, mpsc};
 
+use crate::due::Faults;
 use crate::error::Error;
-use crate::faults::{Fault, Faults, How};
+use crate::faults::{Fault, How};
 use crate::replay::Replay;
 use crate::route::Route;
 use crate::wire::Wire;

@@ -38,6 +38,7 @@
 mod body;
 mod config;
 mod control;
+mod due;
 mod error;
 mod exchange;
 pub mod faults;

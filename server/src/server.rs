@@ -17,9 +17,9 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::config::{ServerConfig, Speed, Start};
+use crate::due::Faults;
 use crate::error::Error;
 use crate::exchange::{Exchange, wall};
-use crate::faults::Faults;
 use crate::http;
 use crate::market::{self, Anchor};
 use crate::replay::Replay;
