@@ -62,6 +62,7 @@ pub mod config;
 mod exchange;
 mod filters;
 mod funding_watch;
+pub mod gateway;
 pub mod latency;
 pub mod margin;
 mod order;
@@ -69,7 +70,7 @@ mod symbol;
 mod world;
 
 pub use config::{LimitFill, MarketFill, SimConfig};
-pub use exchange::SimExchange;
+pub use exchange::{AccountFigures, PositionFigures, SimExchange};
 pub use latency::{Delay, Latency};
 pub use world::{Error, SimWorld};
 

@@ -439,9 +439,9 @@ fn a_fired_order_is_found_in_both_services() {
                   done
                   a is canceled
         7       query a
-                  found over, filled 0
+                  found over: canceled, filled 0
         7       query a algo
-                  found over, filled 0
+                  found over: canceled, filled 0
         8       sell b 1 stop-market 90
                   placed
         9       cancel b algo
@@ -450,7 +450,7 @@ fn a_fired_order_is_found_in_both_services() {
         9       query b
                   not found
         9       query b algo
-                  found over, filled 0
+                  found over: canceled, filled 0
         ",
     );
 }

@@ -421,7 +421,7 @@ fn kind(update: &ExchangeUpdate) -> String {
         ExchangeUpdate::Transfer { reason, .. } => format!("{reason:?}"),
         ExchangeUpdate::IsolatedMargin { .. } => "isolated margin".into(),
         ExchangeUpdate::Funding(_) => "funding".into(),
-        ExchangeUpdate::Setting { .. } | ExchangeUpdate::Liquidation { .. } => "other".into(),
+        ExchangeUpdate::Setting { .. } | ExchangeUpdate::Link(_) | ExchangeUpdate::Liquidation { .. } => "other".into(),
     }
 }
 

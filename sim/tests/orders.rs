@@ -169,7 +169,7 @@ fn good_till_date_ends_at_its_date() {
                   c expires: GoodTillDate
                   refused -2011
         1301    query c
-                  found over, filled 0
+                  found over: expired, filled 0
         ",
     );
 }
@@ -309,7 +309,7 @@ fn a_cancel_that_comes_too_late_is_refused() {
         6       cancel b
                   refused -2011
         7       query b
-                  found over, filled 1
+                  found over: filled, filled 1
         8       query nobody
                   not found
         8       B query b

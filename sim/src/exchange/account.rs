@@ -234,6 +234,7 @@ impl SimExchange {
             let (rate, mark) = (Some(rate), Some(mark));
             let payment =
                 FundingPayment { symbol, position_side: side, settled_at, rate, mark, position, amount, id: None };
+            self.history.funded(self.now, payment);
             self.out.push(ExchangeUpdate::Funding(payment));
             self.pay_from_margin(symbol, side, missing);
             self.check_margin(symbol);
@@ -256,6 +257,7 @@ impl SimExchange {
         let (id, asset) = (self.transfers, self.config.asset);
         self.transfers += 1;
         self.wallet = self.wallet.saturating_add(amount);
+        self.history.transferred(self.now, id, asset, amount, reason);
         self.out.push(ExchangeUpdate::Transfer { id, asset, amount, reason });
     }
 }

@@ -1,6 +1,6 @@
 //! Matching: who takes, who rests, at what price, and what a fill does.
 
-use alphaengine_core::exchange::{ExchangeUpdate, Execution, ExpiryReason, Fill};
+use alphaengine_core::exchange::{ExchangeUpdate, Execution, ExpiryReason, Fill, Standing};
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::{OrderType, SelfTradePrevention, Side, TimeInForce};
 use alphaengine_core::units::{Money, Price, Qty, Rate, Rounding};
@@ -241,7 +241,7 @@ impl SimExchange {
         self.tell_margin(symbol, order.spec.position_side);
         if order.filled.saturating_add(qty) >= order.qty {
             let order = self.market_mut(symbol).orders.remove(index);
-            self.forget(&order);
+            self.forget(&order, Standing::Filled);
         }
         self.sweep_reducing(symbol);
         self.check_margin(symbol);

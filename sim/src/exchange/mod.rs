@@ -3,13 +3,15 @@
 mod account;
 mod bar_path;
 mod conditional;
+mod figures;
+mod history;
 mod matching;
 mod requests;
 
 use std::collections::VecDeque;
 
 use alphaengine_core::exchange::{
-    ExchangeUpdate, Execution, ExpiryReason, OrderUpdate, Outgoing, Request, Setting, TransferReason,
+    ExchangeUpdate, Execution, ExpiryReason, OrderUpdate, Outgoing, Request, Setting, Standing, TransferReason,
 };
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::{Bar, BookTicker, MarketData, MarketUpdate, SymbolId, Timeframe, Trade};
@@ -21,6 +23,8 @@ use crate::config::SimConfig;
 use crate::funding_watch::Traded;
 use crate::order::LiveOrder;
 use crate::symbol::SymbolMarket;
+pub use figures::{AccountFigures, PositionFigures};
+use history::History;
 
 /// A bar's open stands as the market's price for this long; who comes later waits for the next price.
 const FRESH: Nanos = NANOS_PER_SECOND;
@@ -44,8 +48,9 @@ pub struct SimExchange {
     liquidations: u64,
     /// When the next good-till-date order ends.
     next_expiry: Timestamp,
-    /// Orders that are over, the newest last.
-    over: VecDeque<LiveOrder>,
+    /// Orders that are over and how they ended, the newest last.
+    over: VecDeque<(LiveOrder, Standing)>,
+    history: History,
     out: Vec<ExchangeUpdate>,
 }
 
@@ -66,6 +71,7 @@ impl SimExchange {
             liquidations: 0,
             next_expiry: Timestamp::MAX,
             over: VecDeque::new(),
+            history: History::default(),
             out: Vec::new(),
         }
     }
@@ -258,7 +264,10 @@ impl SimExchange {
             Request::SetLeverage { symbol, leverage } => self.set_leverage(id, symbol, leverage),
             Request::SetMarginType { symbol, isolated } => self.set_margin_type(id, symbol, isolated),
             Request::SetHedgeMode { hedge } => self.set_hedge_mode(id, hedge),
-            Request::CancelAll { .. } | Request::Snapshot | Request::Trades { .. } | Request::Income { .. } => {}
+            Request::CancelAll { symbol } => self.cancel_all(id, symbol),
+            Request::Snapshot => self.tell_snapshot(id),
+            Request::Trades { symbol, from_id, since } => self.tell_trades(id, symbol, from_id, since),
+            Request::Income { since } => self.tell_income(id, since),
         }
     }
 
@@ -321,19 +330,19 @@ impl SimExchange {
     fn remove(&mut self, symbol: SymbolId, index: usize, why: Execution) -> LiveOrder {
         let order = self.market_mut(symbol).orders.remove(index);
         self.tell(&order, why);
-        self.forget(&order);
+        self.forget(&order, ending(why));
         order
     }
 
-    fn forget(&mut self, order: &LiveOrder) {
+    fn forget(&mut self, order: &LiveOrder, how: Standing) {
         if self.over.len() == REMEMBERED {
             self.over.pop_front();
         }
-        self.over.push_back(*order);
+        self.over.push_back((*order, how));
     }
 
     fn tell(&mut self, order: &LiveOrder, execution: Execution) {
-        self.out.push(ExchangeUpdate::Order(OrderUpdate {
+        let update = OrderUpdate {
             at: self.now,
             client_order_id: order.client_order_id,
             order_id: order.id,
@@ -341,7 +350,11 @@ impl SimExchange {
             side: order.spec.side,
             position_side: order.spec.position_side,
             execution,
-        }));
+        };
+        if let Execution::Trade(_) = execution {
+            self.history.traded(update);
+        }
+        self.out.push(ExchangeUpdate::Order(update));
     }
 
     fn next_order_id(&mut self) -> u64 {
@@ -353,5 +366,17 @@ impl SimExchange {
     fn settle(&mut self, symbol: SymbolId) {
         let limit_fill = self.config.limit_fill;
         self.market_mut(symbol).set_bands(limit_fill);
+    }
+}
+
+/// Where an order stands that left the book for this reason.
+const fn ending(why: Execution) -> Standing {
+    match why {
+        Execution::Expired(reason) => Standing::Expired(reason),
+        Execution::TriggerRejected { .. } => Standing::Rejected,
+        Execution::Trade(_) => Standing::Filled,
+        Execution::New | Execution::Canceled | Execution::Amended { .. } | Execution::Triggered { .. } => {
+            Standing::Canceled
+        }
     }
 }

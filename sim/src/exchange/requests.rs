@@ -17,7 +17,7 @@ const SHORTEST_DATE: Nanos = 600 * NANOS_PER_SECOND;
 const MOST_CONDITIONAL: usize = 200;
 
 impl SimExchange {
-    fn answer(&mut self, id: RequestId, outcome: Outcome) {
+    pub(super) fn answer(&mut self, id: RequestId, outcome: Outcome) {
         self.out.push(ExchangeUpdate::Answer { id, outcome });
     }
 
@@ -51,6 +51,11 @@ impl SimExchange {
             self.enter(symbol, index);
         }
         self.settle(symbol);
+    }
+
+    /// Whether an order would be taken now. Nothing happens to it.
+    pub fn would_accept(&self, client_order_id: &ClientOrderId, spec: &OrderSpec) -> Result<(), ExchangeError> {
+        self.accept(client_order_id, spec)
     }
 
     /// Whether an order may come in.
@@ -200,6 +205,15 @@ impl SimExchange {
         }
     }
 
+    /// Both services, whoever gave the orders.
+    pub(super) fn cancel_all(&mut self, id: RequestId, symbol: SymbolId) {
+        self.answer(id, Outcome::Done);
+        while !self.market(symbol).orders.is_empty() {
+            self.remove(symbol, 0, Execution::Canceled);
+        }
+        self.settle(symbol);
+    }
+
     pub(super) fn modify(&mut self, id: RequestId, name: ClientOrderId, symbol: SymbolId, qty: Qty, price: Price) {
         let found = self.find(symbol, |order| order.client_order_id == name && !order.is_conditional());
         let Some(index) = found else {
@@ -263,15 +277,14 @@ impl SimExchange {
 
     pub(super) fn query(&mut self, id: RequestId, name: ClientOrderId, symbol: SymbolId, conditional: bool) {
         let is_it = |order: &LiveOrder| order.client_order_id == name && order.is_known(conditional);
-        let found = |order: &LiveOrder, open| {
+        let found = |order: &LiveOrder, standing| {
             let order_id = if conditional { order.algo_id.unwrap_or(order.id) } else { order.id };
-            let standing = if open { Standing::Open } else { Standing::Filled };
             Outcome::Found { order_id, filled: order.filled, standing }
         };
-        let over = || self.over.iter().rev().find(|order| order.spec.symbol == symbol && is_it(order));
+        let over = || self.over.iter().rev().find(|(order, _)| order.spec.symbol == symbol && is_it(order));
         let outcome = match self.find(symbol, is_it) {
-            Some(index) => found(&self.market(symbol).orders[index], true),
-            None => over().map_or(Outcome::NotFound, |order| found(order, false)),
+            Some(index) => found(&self.market(symbol).orders[index], Standing::Open),
+            None => over().map_or(Outcome::NotFound, |(order, standing)| found(order, *standing)),
         };
         self.answer(id, outcome);
     }
@@ -338,11 +351,16 @@ impl SimExchange {
 
     /// The mark price at which a one-way position is liquidated, by the exchange's formula; `None` while flat.
     pub fn liquidation_price(&self, symbol: SymbolId) -> Option<Price> {
+        self.liquidation_price_of(symbol, PositionSide::Both)
+    }
+
+    /// The same of a position of hedge mode, as if its other side stayed as it is.
+    pub fn liquidation_price_of(&self, symbol: SymbolId, position_side: PositionSide) -> Option<Price> {
         let market = self.market(symbol);
-        let position = market.position(PositionSide::Both);
+        let position = market.position(position_side);
         let side = if position.qty().is_positive() { Side::Buy } else { Side::Sell };
         let wallet = if market.isolated {
-            market.margins[PositionSide::Both as usize]
+            market.margins[position_side as usize]
         } else {
             let others = self.symbols.iter().filter(|other| other.id != symbol && !other.isolated);
             others.fold(self.wallet, |sum, other| {

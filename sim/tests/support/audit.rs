@@ -122,7 +122,8 @@ impl Audit {
             ExchangeUpdate::Funding(payment) => {
                 let held = self.books.get(&(payment.symbol, payment.position_side)).map_or(Qty::ZERO, |book| book.qty);
                 assert_eq!(payment.position, held, "funding is charged on what is held");
-                let charged = payment.mark.fee(held, payment.rate, Rounding::HalfEven).unwrap();
+                let (mark, rate) = (payment.mark.unwrap(), payment.rate.unwrap());
+                let charged = mark.fee(held, rate, Rounding::HalfEven).unwrap();
                 assert_eq!(payment.amount, Money::ZERO.checked_sub(charged).unwrap());
                 self.balance = self.balance.checked_add(payment.amount).unwrap();
             }
@@ -137,7 +138,7 @@ impl Audit {
             ExchangeUpdate::Liquidation { margin_balance, maintenance, .. } => {
                 assert!(margin_balance <= maintenance, "nobody is liquidated who carries himself");
             }
-            ExchangeUpdate::Setting { .. } => {}
+            ExchangeUpdate::Setting { .. } | ExchangeUpdate::Link(_) => {}
         }
     }
 

@@ -14,7 +14,7 @@
 
 use std::fmt::Write;
 
-use alphaengine_core::exchange::{ExchangeUpdate, Execution, Outcome, Outgoing, Request, Setting};
+use alphaengine_core::exchange::{ExchangeUpdate, Execution, Outcome, Outgoing, Request, Setting, Standing};
 use alphaengine_core::id::RequestId;
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::{Bar, MarketData, SymbolId, Timeframe};
@@ -273,6 +273,17 @@ fn prefix(symbol: SymbolId) -> &'static str {
     if symbol == A { "" } else { "B " }
 }
 
+/// Where an order stands that was asked about.
+fn standing_name(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Open => "open",
+        Standing::Filled => "over: filled",
+        Standing::Canceled => "over: canceled",
+        Standing::Expired(_) => "over: expired",
+        Standing::Rejected => "over: rejected",
+    }
+}
+
 /// One update as a line.
 pub fn render(update: &ExchangeUpdate) -> String {
     match update {
@@ -282,9 +293,10 @@ pub fn render(update: &ExchangeUpdate) -> String {
             Outcome::Rejected(error) => format!("refused {}", error.code),
             Outcome::Unknown { reason } => format!("unknown: {reason}"),
             Outcome::Found { filled, standing, .. } => {
-                format!("found {}, filled {filled}", if *open { "open" } else { "over" })
+                format!("found {}, filled {filled}", standing_name(*standing))
             }
             Outcome::NotFound => "not found".into(),
+            Outcome::Snapshot(_) | Outcome::Trades { .. } | Outcome::Income { .. } => "told".into(),
         },
         ExchangeUpdate::Order(order) => {
             let name = format!("{}{}", prefix(order.symbol), order.client_order_id);
@@ -308,8 +320,8 @@ pub fn render(update: &ExchangeUpdate) -> String {
             }
         }
         ExchangeUpdate::Funding(payment) => {
-            let (side, amount) = (payment.position_side.name(), payment.amount);
-            format!("{}funding {amount} on {side} {} @ {}", prefix(payment.symbol), payment.position, payment.mark)
+            let (side, amount, mark) = (payment.position_side.name(), payment.amount, payment.mark.unwrap());
+            format!("{}funding {amount} on {side} {} @ {mark}", prefix(payment.symbol), payment.position)
         }
         ExchangeUpdate::IsolatedMargin { symbol, position_side, wallet } => {
             format!("{}margin of {} is {wallet}", prefix(*symbol), position_side.name())
@@ -324,5 +336,6 @@ pub fn render(update: &ExchangeUpdate) -> String {
             let symbol = symbol.map_or("account ", prefix);
             format!("{symbol}liquidation @ {mark}: balance {margin_balance}, maintenance {maintenance}")
         }
+        ExchangeUpdate::Link(link) => format!("{link:?}"),
     }
 }
