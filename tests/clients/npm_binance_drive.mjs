@@ -106,6 +106,16 @@ async function markets() {
   return { tick: Number(filter("PRICE_FILTER").tickSize), mark: Number(mark.markPrice) };
 }
 
+// Whatever an earlier run left behind goes.
+async function clean() {
+  await client.cancelAllOpenOrders({ symbol: SYMBOL });
+  await client.cancelAllAlgoOpenOrders({ symbol: SYMBOL });
+  for (const { positionAmt } of await client.getPositions({ symbol: SYMBOL })) {
+    const [side, quantity] = [Number(positionAmt) > 0 ? "SELL" : "BUY", Math.abs(Number(positionAmt))];
+    if (quantity) await client.submitNewOrder({ symbol: SYMBOL, side, type: "MARKET", quantity, reduceOnly: "true" });
+  }
+}
+
 async function account() {
   const usdt = (await client.getBalance()).find((row) => row.asset === "USDT");
   check(typeof usdt.balance === "string" && Number(usdt.availableBalance) > 0, "balance", usdt);
@@ -176,7 +186,7 @@ async function orders({ tick, mark }) {
   ]);
   check(batch.length === 2 && batch.every((row) => row.status === "NEW"), "a batch is taken", batch);
   const away = await client.cancelMultipleOrders({
-    symbol: SYMBOL, orderIdList: `[${batch.map((row) => row.orderId)}]`,
+    symbol: SYMBOL, orderIdList: batch.map((row) => row.orderId),
   });
   check(away.every((row) => row.status === "CANCELED"), "a batch is cancelled", away);
   check((await client.cancelAllOpenOrders({ symbol: SYMBOL })).code === 200, "all are cancelled");
@@ -219,6 +229,7 @@ async function streams() {
 const { listenKey } = await client.getFuturesUserDataListenKey();
 await client.keepAliveFuturesUserDataListenKey();
 check((await client.getFuturesUserDataListenKey()).listenKey === listenKey, "a live listen key is given again");
+await clean();
 const market = await markets();
 await account();
 const subscribed = new Promise((resolve) => {

@@ -12,9 +12,13 @@ from decimal import Decimal
 
 from binance import AsyncClient, BinanceSocketManager
 from binance.exceptions import BinanceAPIException
+from binance.ws.reconnecting_websocket import ReconnectingWebsocket
 
 SYMBOL = "BTCUSDT"
 PATIENCE = 30
+
+# Leaving a quiet socket takes this long, in seconds.
+ReconnectingWebsocket.TIMEOUT = 1
 
 
 class Checks:
@@ -132,6 +136,17 @@ async def markets(client, check):
     check.strings(touch, "bidPrice", "bidQty", "askPrice", "askQty")
     check.strings(await client.futures_open_interest(symbol=SYMBOL), "openInterest")
     return Decimal(filters["PRICE_FILTER"]["tickSize"])
+
+
+async def clean(client):
+    """Whatever an earlier run left behind goes."""
+    await client.futures_cancel_all_open_orders(symbol=SYMBOL)
+    await client.futures_cancel_all_algo_open_orders(symbol=SYMBOL)
+    for row in await client.futures_position_information(symbol=SYMBOL):
+        held = Decimal(row["positionAmt"])
+        side = "SELL" if held > 0 else "BUY"
+        await client.futures_create_order(
+            symbol=SYMBOL, side=side, type="MARKET", quantity=str(abs(held)), reduceOnly="true")
 
 
 async def account(client, check):
@@ -291,6 +306,7 @@ async def main(rest, stream, key, secret):
     manager = BinanceSocketManager(client, max_queue_size=10_000)
     manager.FSTREAM_URL = f"{stream}/"
     try:
+        await clean(client)
         tick = await markets(client, check)
         await account(client, check)
         listen_key = await client.futures_stream_get_listen_key()
