@@ -1,0 +1,42 @@
+//! Why a server could not start, or ended.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A sentence with a next step.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0} is in use by another program: stop it, or choose another port (0 takes a free one)")]
+    PortInUse(SocketAddr),
+    #[error("{0} needs rights that this user does not have: choose a port above 1023")]
+    PortPrivileged(SocketAddr),
+    #[error("{0} is not an address of this machine: use 127.0.0.1, or 0.0.0.0 for all of its addresses")]
+    NotOurAddress(SocketAddr),
+    #[error("could not listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("could not start the server's thread: {0}")]
+    Thread(io::Error),
+    #[error("the data hold nothing: name a dataset with updates for these symbols and this span")]
+    NoData,
+    #[error("the data end at {last}, inside the history that was asked for: ask for less history, or give more data")]
+    AllHistory { last: alphaengine_core::units::Timestamp },
+    #[error("reading the market data: {0}")]
+    Feed(String),
+    #[error("reading the fault plan {}: {source}", path.display())]
+    FaultFile { path: PathBuf, source: io::Error },
+    #[error("the fault plan is not understood: {0}")]
+    FaultPlan(String),
+}
+
+impl Error {
+    /// What a failed bind means for who asked for `address`.
+    pub(crate) fn listen(address: SocketAddr, source: io::Error) -> Error {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Error::PortInUse(address),
+            io::ErrorKind::PermissionDenied => Error::PortPrivileged(address),
+            io::ErrorKind::AddrNotAvailable => Error::NotOurAddress(address),
+            _ => Error::Listen { address, source },
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The market's task moves the replay on: with the clock, or as fast as it is heard.
+
+use std::time::{Duration, Instant};
+
+use alphaengine_core::units::{Nanos, Timestamp};
+
+use crate::config::Speed;
+use crate::exchange::QUEUE;
+use crate::server::Shared;
+
+/// How long the fastest market waits for the slowest consumer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Two clocks side by side: when ours showed `wall`, the market's showed `market`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Anchor {
+    pub(crate) wall: Instant,
+    pub(crate) market: Timestamp,
+}
+
+impl Anchor {
+    /// How long until the market's time is `at`.
+    fn until(&self, at: Timestamp, times: u32) -> Duration {
+        let after = at.since(self.market).max(0) / Nanos::from(times.max(1));
+        let due = self.wall + Duration::from_nanos(u64::try_from(after).unwrap_or(0));
+        due.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Runs the market until its data are over.
+pub(crate) async fn run(shared: &Shared) {
+    match shared.speed {
+        Speed::Stepped => return,
+        Speed::Times(times) => while_timed(shared, times).await,
+        Speed::Max => as_fast_as_heard(shared).await,
+    }
+    shared.data_are_over();
+}
+
+async fn while_timed(shared: &Shared, times: u32) {
+    loop {
+        let Some(at) = shared.exchange().replay.next_at() else { return };
+        let wait = shared.anchor.until(at, times);
+        if wait.is_zero() {
+            shared.market_passes();
+            tokio::task::yield_now().await;
+        } else {
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+async fn as_fast_as_heard(shared: &Shared) {
+    let changed = shared.exchange().changed.clone();
+    loop {
+        let next = changed.notified();
+        if shared.exchange().has_connections() {
+            break;
+        }
+        next.await;
+    }
+    while shared.exchange().replay.next_at().is_some() {
+        let full_since = Instant::now();
+        while shared.exchange().room() < QUEUE / 2 && full_since.elapsed() < PATIENCE {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        shared.market_passes();
+        tokio::task::yield_now().await;
+    }
+}
