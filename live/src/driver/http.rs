@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::{DriverConfig, Error};
+use crate::logging::redact;
 use crate::wire::{HttpRequest, HttpResponse, Method, TransportError};
 
 /// Binance wants the key under this name (`binance-usdm.md` section 2).
@@ -142,8 +143,8 @@ fn classify(error: reqwest::Error) -> TransportError {
 }
 
 fn lost(error: reqwest::Error, when: &str) -> TransportError {
-    // The URL holds the signature.
-    TransportError::Lost(format!("{when}: {}", chain(&error.without_url())))
+    // The URL holds the signature, and a library may quote it in a cause as well.
+    TransportError::Lost(redact(&format!("{when}: {}", chain(&error.without_url()))).into_owned())
 }
 
 fn connect_sentence(error: &reqwest::Error) -> String {
