@@ -57,6 +57,7 @@ async fn a_request_leaves_as_it_was_signed() {
     assert_eq!(seen.headers["x-mbx-apikey"], KEY);
     assert!(seen.headers["user-agent"].to_str().unwrap().starts_with("alphaengine/"));
     assert!(!seen.headers.contains_key("accept-encoding"));
+    assert_eq!(seen.headers["content-length"], "0", "some gateways refuse a POST without a length");
 }
 
 #[tokio::test]

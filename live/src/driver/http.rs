@@ -6,12 +6,13 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use alphaengine_core::units::Nanos;
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use reqwest::{Client, redirect, retry};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::{DriverConfig, Error};
+use crate::logging::redact;
 use crate::wire::{HttpRequest, HttpResponse, Method, TransportError};
 
 /// Binance wants the key under this name (`binance-usdm.md` section 2).
@@ -110,6 +111,10 @@ impl Http {
         let url = reqwest::Url::parse(&url)
             .map_err(|_| TransportError::NotSent(format!("`{}` makes no valid URL", request.path)))?;
         let mut sent = reqwest::Request::new(method(request.method), url);
+        if matches!(request.method, Method::Post | Method::Put) {
+            // The client leaves it out for an empty body; gateways answer 411 without it.
+            sent.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         if request.with_key {
             let key = self.key.clone().ok_or_else(|| {
                 TransportError::NotSent(
@@ -142,8 +147,8 @@ fn classify(error: reqwest::Error) -> TransportError {
 }
 
 fn lost(error: reqwest::Error, when: &str) -> TransportError {
-    // The URL holds the signature.
-    TransportError::Lost(format!("{when}: {}", chain(&error.without_url())))
+    // The URL holds the signature, and a library may quote it in a cause as well.
+    TransportError::Lost(redact(&format!("{when}: {}", chain(&error.without_url()))).into_owned())
 }
 
 fn connect_sentence(error: &reqwest::Error) -> String {

@@ -275,3 +275,113 @@ pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// A frame of one of a few streams on one of two sockets.
+        Market {
+            socket: u64,
+            stream: &'static str,
+        },
+        Account,
+        Closing,
+        Interrupt,
+        Take,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let streams =
+            prop::sample::select(vec!["a@bookTicker", "b@bookTicker", "a@markPrice@1s", "a@aggTrade", "a@depth"]);
+        prop_oneof![
+            6 => (1..3u64, streams).prop_map(|(socket, stream)| Step::Market { socket, stream }),
+            2 => Just(Step::Account),
+            1 => Just(Step::Closing),
+            1 => Just(Step::Interrupt),
+            4 => Just(Step::Take),
+        ]
+    }
+
+    fn frame(stream: &str, number: usize) -> Bytes {
+        Bytes::from(format!(r#"{{"stream":"{stream}","data":{{"n":{number}}}}}"#))
+    }
+
+    /// The number that `frame` wrote, and its stream.
+    fn read(text: &Bytes) -> (String, usize) {
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        let stream = text.split('"').nth(3).unwrap().to_owned();
+        let number = text.rsplit(':').next().unwrap().trim_end_matches('}').parse().unwrap();
+        (stream, number)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))] // Each refusal waits for a tick of the timer.
+
+        /// Whatever the order of events: what was accepted is delivered or, if it may be, counted as left out; what one socket
+        /// sent stays in order; the newest of each stream is never the one that is left out; nobody takes more room than there is.
+        #[test]
+        fn nothing_vanishes_and_nothing_overtakes(steps in prop::collection::vec(step(), 0..200), room in 1..6usize) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let queue = Queue::new(room, 1_000);
+            let inbox = Inbox::new(Arc::clone(&queue));
+            let (mut sent, mut newest) = (BTreeMap::<usize, bool>::new(), BTreeMap::new());
+            let mut accounts = Vec::new();
+            let mut told = Vec::new();
+            for (number, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Market { socket, stream } => {
+                        let handed = queue.market(SocketId(socket), frame(stream, number), Duration::ZERO);
+                        if runtime.block_on(handed).is_ok() {
+                            sent.insert(number, StreamKey::of(&frame(stream, number)).is_some());
+                            newest.insert((socket, stream), number);
+                        }
+                    }
+                    Step::Account => {
+                        let arrival = Arrival::Frame { socket: SocketId(9), text: frame("account", number) };
+                        runtime.block_on(queue.account(arrival)).unwrap();
+                        accounts.push(number);
+                    }
+                    Step::Closing => queue.tell(Arrival::Opened { socket: SocketId(7) }),
+                    Step::Interrupt => {
+                        queue.interrupt(Stop::InOrder);
+                        let (_, first) = inbox.try_recv().unwrap();
+                        prop_assert_eq!(first, Arrival::Signal(Stop::InOrder));
+                    }
+                    Step::Take => told.extend(inbox.try_recv()),
+                }
+                let market = queue.lock().slots.iter().filter(|slot| matches!(slot.takes, Room::Market)).count();
+                prop_assert!(market <= room);
+                prop_assert_eq!(queue.market.available_permits(), room - market);
+            }
+            told.extend(std::iter::from_fn(|| inbox.try_recv()));
+            prop_assert_eq!(queue.account.available_permits(), 1_000);
+
+            let (mut left_out, mut last) = (0, BTreeMap::new());
+            let mut heard_accounts = Vec::new();
+            for (_, arrival) in &told {
+                match arrival {
+                    Arrival::Conflated { left_out: more } => left_out += more,
+                    Arrival::Frame { socket: SocketId(9), text } => heard_accounts.push(read(text).1),
+                    Arrival::Frame { socket, text } => {
+                        let (stream, number) = read(text);
+                        prop_assert!(last.insert(*socket, number).is_none_or(|before| before < number), "overtaken");
+                        prop_assert!(sent.remove(&number).is_some(), "twice or never sent");
+                        newest.retain(|(from, name), n| !(SocketId(*from) == *socket && *name == stream && *n == number));
+                    }
+                    _ => {}
+                }
+            }
+            prop_assert_eq!(heard_accounts, accounts);
+            prop_assert!(newest.is_empty(), "the newest of a stream was left out: {:?}", newest);
+            prop_assert!(sent.values().all(|may_go| *may_go), "what may not be left out was");
+            prop_assert_eq!(left_out, sent.len() as u64);
+        }
+    }
+}

@@ -38,6 +38,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use self::inbox::{Arrival, Inbox, Received, Stop};
+use crate::logging::redact;
 use crate::secrets::SecretText;
 use crate::service::Signals;
 use crate::wire::{Effect, HttpRequest, SocketId, TransportError};
@@ -208,7 +209,8 @@ impl Driver {
                 Err(failure) => format!("the socket's task failed: {failure}"),
             };
             sockets.lock().unwrap_or_else(PoisonError::into_inner).remove(&socket);
-            queue.tell(Arrival::Closed { socket, why });
+            // A reason may quote the server.
+            queue.tell(Arrival::Closed { socket, why: redact(&why).into_owned() });
         });
     }
 

@@ -6,15 +6,16 @@
 
 use std::collections::VecDeque;
 use std::future::pending;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -114,10 +115,9 @@ async fn connect(url: &str, patience: Duration, max_message: usize) -> Result<So
     let host = uri.host().ok_or_else(|| "the WebSocket URL names no host: check --ws-url".to_owned())?.to_owned();
     let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("wss") { 443 } else { 80 });
     let name = format!("{host}:{port}");
-    let tcp = match timeout(patience, TcpStream::connect((host.trim_matches(['[', ']']), port))).await {
-        Ok(Ok(tcp)) => tcp,
-        Ok(Err(error)) => return Err(no_connection(&name, &error, "--ws-url")),
-        Err(_) => return Err(format!("no connection to {name} in time: check --ws-url, the network and the firewall")),
+    let tcp = match dial(host.trim_matches(['[', ']']), port, patience).await {
+        Ok(tcp) => tcp,
+        Err(error) => return Err(no_connection(&name, &error, "--ws-url")),
     };
     let _ = tcp.set_nodelay(true); // Only a matter of latency.
     let config = WebSocketConfig::default().max_message_size(Some(max_message)).max_frame_size(Some(max_message));
@@ -132,6 +132,25 @@ async fn connect(url: &str, patience: Duration, max_message: usize) -> Result<So
         Ok(Err(error)) => Err(format!("the WebSocket handshake with {name} failed: {}", sentence(&error))),
         Err(_) => Err(format!("{name} accepted the connection but did not open the WebSocket in time")),
     }
+}
+
+/// Tries the addresses of a host one after the other. Each gets its share of the time, so that one that swallows everything (an
+/// IPv6 route that leads nowhere) leaves the next a chance.
+async fn dial(host: &str, port: u16, patience: Duration) -> io::Result<TcpStream> {
+    let deadline = Instant::now() + patience;
+    let late = || io::Error::from(io::ErrorKind::TimedOut);
+    let addresses: Vec<_> = timeout_at(deadline, lookup_host((host, port))).await.map_err(|_| late())??.collect();
+    let mut failure = io::Error::from(io::ErrorKind::NotFound);
+    for (at, address) in addresses.iter().enumerate() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(tcp)) => return Ok(tcp),
+            Ok(Err(error)) => failure = error,
+            Err(_) => failure = late(),
+        }
+    }
+    Err(failure)
 }
 
 /// Hands over frames until the connection ends; returns why it did.
@@ -200,8 +219,8 @@ async fn write(sink: &mut SplitSink<Socket, Message>, texts: &mut mpsc::Receiver
 fn sentence(error: &Error) -> String {
     match error {
         Error::Io(error) => match error.kind() {
-            std::io::ErrorKind::ConnectionReset => "the connection was reset".to_owned(),
-            std::io::ErrorKind::UnexpectedEof => "the connection ended without a close frame".to_owned(),
+            io::ErrorKind::ConnectionReset => "the connection was reset".to_owned(),
+            io::ErrorKind::UnexpectedEof => "the connection ended without a close frame".to_owned(),
             _ => format!("the connection failed: {error}"),
         },
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {

@@ -21,7 +21,7 @@ use crate::driver::now;
 /// Every crate and program of this house begins with it.
 const OWN: &str = "alphaengine";
 
-/// A `tracing` layer; see [`layer`](super::layer).
+/// A `tracing` layer; see [`layer`](super::layer()).
 pub struct LogLayer {
     config: LogConfig,
     repeats: Arc<Mutex<Repeats>>,

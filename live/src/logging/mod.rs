@@ -2,7 +2,7 @@
 //!
 //! A log never stops the program: lines are written by a thread of their own, and when that thread cannot keep up or cannot write
 //! (a closed pipe, a full disk, a stopped terminal) lines are left out and counted. What repeats is said once
-//! ([`Repeats`](repeats::Repeats)), and what looks like a key or a signature is never written ([`redact`]).
+//! (the same line once in ten seconds), and what looks like a key or a signature is never written ([`redact()`]).
 
 mod layer;
 mod redact;
