@@ -147,6 +147,11 @@ impl Account {
         total
     }
 
+    /// Whether everything that is held has a price: before that the equity says nothing.
+    pub fn is_valued(&self) -> bool {
+        self.symbols.iter().all(|valuation| !valuation.is_held || valuation.price.is_positive())
+    }
+
     /// Whether any position is held.
     pub fn is_exposed(&self) -> bool {
         self.symbols.iter().any(|valuation| valuation.is_held)

@@ -18,6 +18,8 @@ mod link;
 mod market;
 mod operator;
 mod reconcile;
+mod repair;
+mod resolve;
 
 pub use reconcile::LiveConfig;
 
@@ -311,7 +313,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         &self.log
     }
 
-    /// For what the engine does not do itself: to claim the operators' commands.
+    /// For what a driver asks of the log itself: whether another process handed commands in.
     pub fn log_mut(&mut self) -> &mut L {
         &mut self.log
     }
@@ -437,7 +439,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
 
     /// Follows the peak of the equity. In a live session what was lost does not wait for an order to be noticed.
     fn watch_losses(&mut self) -> Result<(), Error> {
-        if self.state.mode == EngineMode::Booting {
+        if self.state.mode == EngineMode::Booting || !self.account.is_valued() {
             return Ok(());
         }
         self.peak.observe(self.account.equity());

@@ -188,3 +188,152 @@ fn compare_balances(state: &State, snapshot: &AccountSnapshot, drifts: &mut Vec<
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Actor;
+    use crate::event::{
+        Event, LeverageSet, OrderPlaced, OrderRequested, Recorded, Source, TradeExecuted, TransferBooked,
+    };
+    use crate::exchange::{Fill, TransferReason};
+    use crate::id::CommandId;
+    use crate::instrument::{Catalog, Instruments};
+    use crate::order::{OrderSpec, Side};
+    use crate::snapshot::{BalanceSnapshot, PositionSnapshot};
+    use crate::units::Timestamp;
+
+    const BTC: SymbolId = SymbolId(0);
+
+    fn usdt() -> Asset {
+        "USDT".parse().unwrap()
+    }
+
+    fn name() -> ClientOrderId {
+        "ae-0123456789abcdef-000000000001".parse().unwrap()
+    }
+
+    fn spec() -> OrderSpec {
+        OrderSpec::limit(BTC, Side::Buy, Qty::whole(3), Price::whole(95))
+    }
+
+    /// 1,000 USDT, a long of 2, leverage 10, and an order to buy 3 at 95 of which 1 is filled.
+    fn state() -> State {
+        let instrument = Catalog::builtin().get(&"BTCUSDT".parse().unwrap()).unwrap().clone();
+        let mut state = State::new(&Instruments::new(vec![instrument]).unwrap());
+        let trade = |client_order_id, trade_id, price| {
+            let (fee, fee_asset, realized) = (Money::ZERO, usdt(), Money::ZERO);
+            let (price, qty, is_maker, is_liquidation) = (Price::whole(price), Qty::ONE, false, false);
+            let fill = Fill { trade_id, price, qty, fee, fee_asset, is_maker, is_liquidation, realized };
+            let (side, position_side, traded_at) = (Side::Buy, PositionSide::Both, Timestamp::ZERO);
+            TradeExecuted { client_order_id, order_id: 7, side, position_side, traded_at, fill }
+        };
+        let amount = Money::whole(1_000);
+        let events: Vec<Event> = vec![
+            TransferBooked { id: 1, asset: usdt(), amount, reason: TransferReason::Opening }.into(),
+            LeverageSet { leverage: 10 }.into(),
+            OrderRequested { client_order_id: name(), actor: Actor::Strategy, spec: spec() }.into(),
+            OrderPlaced { client_order_id: name(), order_id: 7 }.into(),
+            trade("other".parse().unwrap(), 1, 100).into(),
+            trade(name(), 2, 95).into(),
+        ];
+        for event in events {
+            let (seq, at, source) = (state.seq + 1, Timestamp::ZERO, Source::Sim);
+            let command = Some(CommandId(1));
+            state.apply(&Recorded { seq, at, source, command, causation: 0, symbol: Some(BTC), event }).unwrap();
+        }
+        state
+    }
+
+    fn order() -> OrderSnapshot {
+        let (client_order_id, filled, created_at) = (name(), Qty::ONE, Timestamp::ZERO);
+        OrderSnapshot { client_order_id, order_id: 7, spec: spec(), filled, created_at }
+    }
+
+    fn position(qty: i64) -> PositionSnapshot {
+        let (qty, entry_price) = (Qty::whole(qty), "97.5".parse().unwrap());
+        PositionSnapshot { symbol: BTC, position_side: PositionSide::Both, qty, entry_price, margin: Money::ZERO }
+    }
+
+    fn balance(wallet: i64) -> BalanceSnapshot {
+        BalanceSnapshot { asset: usdt(), wallet: Money::whole(wallet) }
+    }
+
+    /// What the exchange says when all is well.
+    fn agreeing() -> AccountSnapshot {
+        AccountSnapshot {
+            orders: vec![order()],
+            positions: vec![position(2)],
+            balances: vec![balance(1_000)],
+            settings: vec![
+                (Some(BTC), Setting::Leverage { leverage: 10 }),
+                (None, Setting::HedgeMode { hedge: false }),
+            ],
+            elsewhere: vec![],
+        }
+    }
+
+    fn changed(change: impl FnOnce(&mut AccountSnapshot)) -> AccountSnapshot {
+        let mut snapshot = agreeing();
+        change(&mut snapshot);
+        snapshot
+    }
+
+    fn kinds(snapshot: &AccountSnapshot, touched: &Touched) -> Vec<DriftKind> {
+        compare(&state(), snapshot, touched).iter().map(Drift::kind).collect()
+    }
+
+    #[test]
+    fn each_difference_is_named_and_nothing_else() {
+        use DriftKind as K;
+        let foreign = OrderSnapshot { client_order_id: "web_1".parse().unwrap(), ..order() };
+        let larger = OrderSnapshot { spec: OrderSpec { qty: Qty::whole(4), ..spec() }, ..order() };
+        let dearer =
+            OrderSnapshot { spec: OrderSpec::limit(BTC, Side::Buy, Qty::whole(3), Price::whole(96)), ..order() };
+        let further = OrderSnapshot { filled: Qty::whole(2), ..order() };
+        let behind = OrderSnapshot { filled: Qty::ZERO, ..order() };
+        let short = PositionSnapshot { position_side: PositionSide::Short, ..position(-1) };
+        let isolated = PositionSnapshot { margin: Money::ONE, ..position(2) };
+        let bnb = BalanceSnapshot { asset: "BNB".parse().unwrap(), wallet: Money::ONE };
+        let table: [(AccountSnapshot, &[DriftKind]); 15] = [
+            (agreeing(), &[]),
+            (changed(|it| it.orders.clear()), &[K::OrderMissing]),
+            (changed(|it| it.orders.push(foreign)), &[K::OrderForeign]),
+            (changed(|it| it.orders = vec![larger]), &[K::OrderChanged]),
+            (changed(|it| it.orders = vec![dearer]), &[K::OrderChanged]),
+            (changed(|it| it.orders = vec![further]), &[K::OrderFilled]),
+            // The snapshot is older than a fill that was heard.
+            (changed(|it| it.orders = vec![behind]), &[]),
+            (changed(|it| it.positions = vec![position(3)]), &[K::Position]),
+            (changed(|it| it.positions.clear()), &[K::Position]),
+            (changed(|it| it.positions.push(short)), &[K::Position]),
+            (changed(|it| it.positions = vec![isolated]), &[K::Margin]),
+            (changed(|it| it.balances = vec![balance(999)]), &[K::Balance]),
+            (changed(|it| it.balances.push(bnb)), &[K::Balance]),
+            (changed(|it| it.settings = vec![(None, Setting::HedgeMode { hedge: true })]), &[K::Setting]),
+            (changed(|it| it.elsewhere = vec!["DOGEUSDT".into()]), &[K::Elsewhere]),
+        ];
+        for (snapshot, expected) in table {
+            assert_eq!(kinds(&snapshot, &Touched::default()), expected, "{snapshot:?}");
+        }
+        let nothing = AccountSnapshot::default();
+        assert_eq!(kinds(&nothing, &Touched::default()), [K::OrderMissing, K::Position, K::Balance]);
+    }
+
+    #[test]
+    fn what_was_touched_is_not_judged() {
+        let nothing = changed(|it| {
+            it.orders.clear();
+            it.positions.clear();
+            it.balances.clear();
+            it.settings = vec![(Some(BTC), Setting::Leverage { leverage: 3 })];
+        });
+        let touched =
+            Touched { orders: BTreeSet::from([name()]), positions: BTreeSet::from([BTC]), money: true, settings: true };
+        assert_eq!(kinds(&nothing, &touched), []);
+        assert_eq!(kinds(&nothing, &Touched { orders: BTreeSet::new(), ..touched.clone() }), [DriftKind::OrderMissing]);
+        assert_eq!(kinds(&nothing, &Touched { positions: BTreeSet::new(), ..touched.clone() }), [DriftKind::Position]);
+        assert_eq!(kinds(&nothing, &Touched { money: false, ..touched.clone() }), [DriftKind::Balance]);
+        assert_eq!(kinds(&nothing, &Touched { settings: false, ..touched }), [DriftKind::Setting]);
+    }
+}

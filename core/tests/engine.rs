@@ -888,7 +888,7 @@ mod recovery {
     #[test]
     fn a_day_that_ended_while_nothing_ran_is_closed_first() {
         let limits = Limits { max_daily_loss: Some(money("100")), ..Limits::default() };
-        let limited = || Config { limits: limits.clone(), ..config() };
+        let limited = || Config { limits, ..config() };
         let mut desk = Desk::with(limited());
         desk.trade("1", "100");
         desk.trade("-1", "20");

@@ -761,6 +761,179 @@ mod commands {
     }
 }
 
+/// Another process hands commands in while the writer is live.
+mod inbox {
+    use super::*;
+    use alphaengine_core::command::OperatorCommand;
+    use alphaengine_core::store::commands::{CommandStatus, Ticket, submit, symbols};
+    use support::venue::{Venue, live};
+
+    fn commands(shelf: &Shelf) -> Vec<String> {
+        let sql = "SELECT idempotency_key || ' ' || status || ' ' || (command_id < 0) FROM command_store
+                   WHERE actor_kind = 'USER' AND idempotency_key LIKE 'operator:%' ORDER BY ts, seq";
+        rows(&shelf.sql(), sql)
+    }
+
+    fn desk(shelf: &Shelf) -> (Desk<SqliteStore>, Venue) {
+        let puppet = Puppet::default();
+        let mut desk = Desk::over(Engine::new(live(), puppet.clone(), shelf.create()), puppet, noon());
+        let mut venue = Venue::new();
+        venue.begin(&mut desk);
+        (desk, venue)
+    }
+
+    fn hand_in(shelf: &Shelf, key: &str, order: OperatorOrder) -> Ticket {
+        submit(&shelf.path(), &OperatorCommand { key: key.into(), who: "ada".into(), order }, noon()).unwrap()
+    }
+
+    fn status(shelf: &Shelf, ticket: &Ticket) -> (CommandStatus, Option<String>, Option<String>) {
+        let outcome = shelf.reader().outcome(ticket).unwrap().unwrap();
+        (outcome.status, outcome.result_json, outcome.error)
+    }
+
+    /// What a driver does now and then.
+    fn poll(desk: &mut Desk<SqliteStore>) -> usize {
+        let claimed = desk.engine.log_mut().claim().unwrap();
+        for command in &claimed {
+            desk.step(alphaengine_core::exchange::Input::Operator(command));
+        }
+        claimed.len()
+    }
+
+    #[test]
+    fn a_command_goes_from_new_to_sent_to_its_end() {
+        let shelf = Shelf::new();
+        let (mut desk, _) = desk(&shelf);
+        assert_eq!(symbols(&shelf.path()).unwrap(), instruments());
+        let spec = OrderSpec::limit(ETH, Side::Buy, qty("1"), price("9"));
+        let ticket = hand_in(&shelf, "k1", OperatorOrder::PlaceOrder { spec });
+        assert_eq!(hand_in(&shelf, "k1", OperatorOrder::Pause), ticket, "the same key is the same command");
+        assert_eq!(commands(&shelf), ["operator:k1 NEW 1"]);
+        assert_eq!(status(&shelf, &ticket), (CommandStatus::New, None, None));
+        assert_eq!(poll(&mut desk), 1);
+        assert_eq!(poll(&mut desk), 0, "a command is given out once");
+        assert_eq!(commands(&shelf), ["operator:k1 SENT 0"]);
+        let sent = *desk.sent.last().unwrap();
+        let alphaengine_core::exchange::Request::PlaceOrder { client_order_id, spec } = sent.request else { panic!() };
+        assert_eq!(spec.symbol, ETH);
+        desk.answer(sent.id, Outcome::Placed { order_id: 9 });
+        let result = format!("{{\"orders\":[\"{client_order_id}\"]}}");
+        assert_eq!(status(&shelf, &ticket), (CommandStatus::Ack, Some(result), None));
+        assert_eq!(hand_in(&shelf, "k1", OperatorOrder::Pause), ticket);
+        assert_eq!(poll(&mut desk), 0, "not even after its end");
+        let never = Ticket { key: "k2".into() };
+        assert_eq!(shelf.reader().outcome(&never).unwrap(), None);
+        assert!(shelf.reader().verify().unwrap().is_good());
+    }
+
+    #[test]
+    fn what_is_urgent_goes_first_and_then_what_came_first() {
+        let shelf = Shelf::new();
+        let (mut desk, _) = desk(&shelf);
+        for (key, order) in [
+            ("resume", OperatorOrder::Resume),
+            ("pause", OperatorOrder::Pause),
+            ("close", OperatorOrder::Close { symbol: BTC }),
+            ("cancel", OperatorOrder::CancelAll { symbol: ETH }),
+        ] {
+            hand_in(&shelf, key, order);
+        }
+        let claimed = desk.engine.log_mut().claim().unwrap();
+        let keys: Vec<&str> = claimed.iter().map(|command| command.key.as_str()).collect();
+        assert_eq!(keys, ["cancel", "close", "resume", "pause"]);
+        assert_eq!(claimed[0].order, OperatorOrder::CancelAll { symbol: ETH });
+    }
+
+    #[test]
+    fn a_command_is_neither_lost_nor_carried_out_twice_when_the_process_ends() {
+        let shelf = Shelf::new();
+        let (mut desk, mut venue) = desk(&shelf);
+        let ticket = hand_in(&shelf, "k1", OperatorOrder::Pause);
+        assert_eq!(desk.engine.log_mut().claim().unwrap().len(), 1, "taken, and then the process dies");
+        drop(desk);
+        let store = shelf.open().unwrap();
+        let recovered = store.recovered().state;
+        let puppet = Puppet::default();
+        let engine = Engine::recover(live(), puppet.clone(), store, Some(recovered), []).unwrap();
+        let mut desk = Desk::over(engine, puppet, noon().plus(60 * support::SECOND));
+        venue.begin(&mut desk);
+        assert_eq!(poll(&mut desk), 1);
+        assert_eq!(status(&shelf, &ticket).0, CommandStatus::Ack);
+        let stale = hand_in(&shelf, "k2", OperatorOrder::Resume);
+        desk.engine.log_mut().turn_away_before(noon().plus(1)).unwrap();
+        assert_eq!(poll(&mut desk), 0);
+        let (status, _, error) = status(&shelf, &stale);
+        assert_eq!(status, CommandStatus::Failed);
+        assert!(error.unwrap().contains("give it again"));
+    }
+
+    #[test]
+    fn rows_that_cannot_be_read_end_as_failed() {
+        let shelf = Shelf::new();
+        let (mut desk, _) = desk(&shelf);
+        let spec = OrderSpec::limit(ETH, Side::Buy, qty("1"), price("9"));
+        hand_in(&shelf, "a", OperatorOrder::Pause);
+        hand_in(&shelf, "b", OperatorOrder::PlaceOrder { spec });
+        let sql = shelf.sql();
+        sql.execute("UPDATE command_store SET payload_json = '{' WHERE idempotency_key = 'operator:a'", []).unwrap();
+        sql.execute("UPDATE command_store SET symbol = 'DOGEUSDT' WHERE idempotency_key = 'operator:b'", []).unwrap();
+        assert_eq!(poll(&mut desk), 0);
+        assert_eq!(commands(&shelf), ["operator:b FAILED 1", "operator:a FAILED 1"]);
+        let error = status(&shelf, &Ticket { key: "b".into() }).2.unwrap();
+        assert_eq!(error, "this session does not trade DOGEUSDT");
+        let nowhere = submit(
+            &shelf.path(),
+            &OperatorCommand {
+                key: "c".into(),
+                who: "ada".into(),
+                order: OperatorOrder::Close { symbol: SymbolId(9) },
+            },
+            noon(),
+        );
+        assert!(nowhere.unwrap_err().to_string().contains("no symbol with the number 9"));
+    }
+
+    #[test]
+    fn the_tables_can_be_derived_anew_while_the_session_runs() {
+        let shelf = Shelf::new();
+        let (mut desk, _) = desk(&shelf);
+        desk.trade("3", "100");
+        desk.trade("-1", "110");
+        desk.placed(OrderSpec::limit(ETH, Side::Buy, qty("1"), price("9")));
+        hand_in(&shelf, "waits", OperatorOrder::Pause);
+        let all = |shelf: &Shelf| {
+            let tables = [
+                "projection_position WHERE qty_e8 <> 0",
+                "projection_balance WHERE balance_e8 <> 0",
+                "projection_order_open",
+                "projection_trade",
+                "command_store WHERE command_type NOT LIKE 'REBUILD%'",
+                "command_to_exchange",
+                "ledger",
+            ];
+            let sql = shelf.sql();
+            let columns = |table: &str| {
+                let name = table.split(' ').next().unwrap();
+                let names =
+                    rows(&sql, &format!("SELECT name FROM pragma_table_info('{name}') WHERE name <> 'as_of_seq'"));
+                names.join(", ")
+            };
+            let read = |table: &&str| rows(&sql, &format!("SELECT {} FROM {table}", columns(table)));
+            tables.iter().map(read).collect::<Vec<_>>()
+        };
+        let before = all(&shelf);
+        shelf
+            .sql()
+            .execute_batch("DELETE FROM projection_trade; UPDATE command_store SET last_error = 'x' WHERE seq = 2;")
+            .unwrap();
+        assert_ne!(all(&shelf), before);
+        desk.operator("rebuild", OperatorOrder::RebuildProjection);
+        assert_eq!(all(&shelf), before);
+        desk.trade("-1", "100");
+        assert!(shelf.reader().verify().unwrap().is_good(), "{:?}", shelf.reader().verify().unwrap().findings);
+    }
+}
+
 mod damage {
     use super::*;
 

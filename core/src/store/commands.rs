@@ -63,6 +63,14 @@ pub struct CommandOutcome {
     pub error: Option<String>,
 }
 
+/// A row that waits.
+struct Waiting {
+    number: i64,
+    symbol: Option<String>,
+    key: String,
+    payload: String,
+}
+
 /// How long a hand-over waits for the writer, whose transactions last a step.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
 
@@ -137,7 +145,7 @@ impl SqliteStore {
     pub fn claim(&mut self) -> Result<Vec<OperatorCommand>, Error> {
         let waiting = self.waiting().map_err(|error| Error::sqlite(self.path(), &error))?;
         let mut claimed = Vec::new();
-        for (number, symbol, key, payload) in waiting {
+        for Waiting { number, symbol, key, payload } in waiting {
             if self.claimed.contains(&key) {
                 continue;
             }
@@ -165,11 +173,13 @@ impl SqliteStore {
         turned.map(drop).map_err(|error| Error::sqlite(self.path(), &error))
     }
 
-    fn waiting(&self) -> rusqlite::Result<Vec<(i64, Option<String>, String, String)>> {
+    fn waiting(&self) -> rusqlite::Result<Vec<Waiting>> {
         let sql = "SELECT command_id, symbol, idempotency_key, payload_json FROM command_store
                    WHERE seq < 0 AND status = 'NEW' ORDER BY priority, seq DESC";
         let mut statement = self.connection().prepare_cached(sql)?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+        let rows = statement.query_map([], |row| {
+            Ok(Waiting { number: row.get(0)?, symbol: row.get(1)?, key: row.get(2)?, payload: row.get(3)? })
+        })?;
         rows.collect()
     }
 
