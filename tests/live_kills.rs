@@ -41,10 +41,12 @@ fn a_bot_that_is_killed_again_and_again_ends_with_the_fills_and_the_money_of_the
     let mut bot = live::live(&folder, &exchange, &[&trader[..], &["--on-stop", "close"]].concat());
     let store = desk.path("live.db");
     until("it runs again", || {
-        let modes = rows(&store, "SELECT payload_json FROM event_store WHERE event_type = 'EngineModeChanged' ORDER BY seq");
+        let modes =
+            rows(&store, "SELECT payload_json FROM event_store WHERE event_type = 'EngineModeChanged' ORDER BY seq");
         assert!(bot.is_running(), "{}", bot.stderr());
         let started = rows(&store, "SELECT COUNT(*) FROM session");
-        let running = modes.iter().filter(|row| matches!(&row[0], Sql::Text(json) if json.contains("\"RUNNING\""))).count();
+        let running =
+            modes.iter().filter(|row| matches!(&row[0], Sql::Text(json) if json.contains("\"RUNNING\""))).count();
         (started[0][0] == Sql::Integer(kills() as i64 + 1) && running > 0).then_some(())
     });
     std::thread::sleep(Duration::from_secs(4));
@@ -72,10 +74,11 @@ fn compare(store: &std::path::Path, exchange: &Exchange) {
             .collect();
     assert!(told.len() as u64 > kills(), "too few fills to prove anything: {}", told.len());
     assert_eq!(booked, told);
-    let wallet: i64 = rows(store, "SELECT SUM(balance_e8) FROM projection_balance WHERE account IN ('wallet', 'margin')")
-        .iter()
-        .map(|row| plain(&row[0]).parse::<i64>().unwrap())
-        .sum();
+    let wallet: i64 =
+        rows(store, "SELECT SUM(balance_e8) FROM projection_balance WHERE account IN ('wallet', 'margin')")
+            .iter()
+            .map(|row| plain(&row[0]).parse::<i64>().unwrap())
+            .sum();
     assert_eq!(wallet.to_string(), e8(&text(&exchange.get("/sim/v1/wallet")["wallet"])));
     let held = rows(store, "SELECT SUM(ABS(qty_e8)) FROM projection_position");
     assert!(matches!(held[0][0], Sql::Null | Sql::Integer(0)), "{held:?}");

@@ -29,7 +29,8 @@ fn check_parity(strategy: &[&str]) {
     let folder = desk.path("");
     let data = ["--data", "sample", "--symbol", "BTCUSDT", "--timerange", "20250101-20250102"];
     let backtest = [&["backtest", "--store", "backtest.db", "--no-export"], &data[..], strategy].concat();
-    let ended = Ended::of(std::process::Command::new(env!("CARGO_BIN_EXE_alphaengine")).current_dir(&folder).args(backtest));
+    let ended =
+        Ended::of(std::process::Command::new(env!("CARGO_BIN_EXE_alphaengine")).current_dir(&folder).args(backtest));
     assert_eq!(ended.code, 0, "{ended:?}");
 
     let exchange = Exchange::start(&folder, &[&data[..], &["--speed", "step", "--history", "0"]].concat());
@@ -46,7 +47,8 @@ fn check_parity(strategy: &[&str]) {
     assert_eq!(found.len(), expected.len());
 
     let replay = ["replay", "--tape", "tape", "--diff"];
-    let ended = Ended::of(std::process::Command::new(env!("CARGO_BIN_EXE_alphaengine")).current_dir(&folder).args(replay));
+    let ended =
+        Ended::of(std::process::Command::new(env!("CARGO_BIN_EXE_alphaengine")).current_dir(&folder).args(replay));
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ended.out.contains("the same"), "{ended:?}");
 }

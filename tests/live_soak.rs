@@ -45,7 +45,8 @@ fn a_long_run_holds_no_more_at_its_end_than_after_its_beginning() {
     let desk = Desk::new();
     let folder = desk.path("");
     // A listen key lives for two real minutes and a connection for three, so that a long run renews both many times.
-    let serve = ["--symbol", "BTCUSDT", "--speed", "60", "--history", "2", "--listen-key-life", "2", "--connection-life", "3"];
+    let serve =
+        ["--symbol", "BTCUSDT", "--speed", "60", "--history", "2", "--listen-key-life", "2", "--connection-life", "3"];
     let mut exchange = Exchange::start(&folder, &serve);
     let trade = ["--symbol", "BTCUSDT", "--strategy", "sma_cross", "--param", "fast=2", "--param", "slow=3"];
     let mut bot = live::live(&folder, &exchange, &trade);

@@ -82,7 +82,9 @@ impl Stage {
 }
 
 fn links(store: &Path, after: i64) -> Vec<(i64, String)> {
-    let sql = format!("SELECT seq, payload_json FROM event_store WHERE event_type = 'LinkChanged' AND seq > {after} ORDER BY seq");
+    let sql = format!(
+        "SELECT seq, payload_json FROM event_store WHERE event_type = 'LinkChanged' AND seq > {after} ORDER BY seq"
+    );
     let pair = |row: &support::Row| match (&row[0], &row[1]) {
         (Sql::Integer(seq), Sql::Text(json)) => (*seq, json.clone()),
         other => panic!("{other:?}"),

@@ -1,9 +1,24 @@
-//! Live trading: the Binance session and the drivers that give it sockets, secrets and a process.
+//! Live trading: the Binance session, the bot that joins it with the engine, and what gives them sockets and a process.
 //!
-//! [`binance::Session`] decides and does no I/O; `driver` does I/O and decides nothing.
+//! ```text
+//! driver --Arrival--> Runner --News--> Bot( Session -> Engine ) --Effect--> Runner --> driver
+//!                        |
+//!                        +--> tape
+//! ```
+//!
+//! [`binance::Session`] and [`bot::Bot`] decide and do no I/O; [`driver`] does I/O and decides nothing.
 
+pub mod binance;
+pub mod bot;
+pub mod tape;
+pub mod wire;
+
+pub mod clock;
 pub mod driver;
+pub mod runner;
+pub mod status;
+pub mod stepper;
+
 pub mod logging;
 pub mod secrets;
 pub mod service;
-pub mod wire;

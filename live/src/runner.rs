@@ -1,7 +1,7 @@
 //! The Runner drives a bot with real sockets: it waits for what arrives or is due, writes it to the tape, hands it to the bot and
 //! carries out what the bot says. It decides nothing about trading.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use alphaengine_core::command::{OperatorCommand, OperatorOrder, StopPolicy};
 use alphaengine_core::engine;
@@ -13,6 +13,7 @@ use alphaengine_core::strategy::Strategy;
 use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_SECOND, Nanos, Timestamp};
 
 use crate::bot::{Bot, News};
+use crate::clock::{deadline, now};
 use crate::driver::{Arrival, Driver, Inbox, Received, Stop};
 use crate::service::ServiceManager;
 use crate::status::{self, Status};
@@ -72,7 +73,14 @@ pub struct Runner<S> {
 
 impl<S: Strategy> Runner<S> {
     pub fn new(bot: Bot<S, SqliteStore>, parts: Parts) -> Runner<S> {
-        Runner { bot, parts, stop_by: None, operators_due: Timestamp::MIN, status_due: Timestamp::MIN, is_running: false }
+        Runner {
+            bot,
+            parts,
+            stop_by: None,
+            operators_due: Timestamp::MIN,
+            status_due: Timestamp::MIN,
+            is_running: false,
+        }
     }
 
     /// Runs until it is asked to stop. Hands the bot back, also when it failed.
@@ -242,19 +250,4 @@ impl<S: Strategy> Runner<S> {
 /// How long a runner may take to stop; for those who wait for it.
 pub const fn stop_within() -> Duration {
     Duration::from_nanos(STOP_WITHIN as u64)
-}
-
-/// The local clock.
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
-}
-
-/// When `due` comes on the clock that waits; `None` where nothing is due.
-fn deadline(now: Timestamp, due: Timestamp) -> Option<Instant> {
-    if due == Timestamp::MAX {
-        return None;
-    }
-    let left = u64::try_from(due.since(now).max(0)).unwrap_or(0);
-    Some(Instant::now() + Duration::from_nanos(left))
 }

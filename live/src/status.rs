@@ -2,9 +2,11 @@
 
 use std::io::{IsTerminal, Write};
 
+use alphaengine_core::link::Route;
 use alphaengine_core::order::PositionSide;
 use alphaengine_core::store::EventLog;
 use alphaengine_core::strategy::Strategy;
+use alphaengine_core::units::NANOS_PER_MILLI;
 
 use crate::bot::Bot;
 
@@ -52,15 +54,19 @@ pub fn line<S: Strategy, L: EventLog>(bot: &Bot<S, L>) -> String {
         }
     }
     let positions = if positions.is_empty() { "flat".to_owned() } else { positions.join(", ") };
-    let latency = figures.latency_ms.map_or_else(|| "-".to_owned(), |latency| format!("{latency} ms"));
+    let latency = figures.latency.map_or_else(|| "-".to_owned(), |latency| format!("{} ms", latency / NANOS_PER_MILLI));
     format!(
-        "{:?}  equity {}  {positions}  {} open orders  streams {}/{}  weight {}/{}  latency {latency}",
+        "{:?}  equity {}  {positions}  {} open orders  streams {}  weight {}/{}  latency {latency}",
         state.mode,
         engine.account().equity(),
         state.orders.len(),
-        figures.streams_up,
-        figures.streams_wanted,
+        streams(&figures.streams_up),
         figures.used_weight,
         figures.weight_limit,
     )
+}
+
+fn streams(up: &[Route]) -> String {
+    let names: Vec<&str> = up.iter().map(|route| route.name()).collect();
+    if names.is_empty() { "down".to_owned() } else { names.join("+").to_lowercase() }
 }

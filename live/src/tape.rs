@@ -34,17 +34,42 @@ pub struct Begin {
 enum Mark {
     Begin(Box<Begin>),
     Start,
-    Http { id: u64, status: u16, headers: Vec<(String, String)>, body: String },
-    Lost { id: u64, sent: bool, why: String },
-    Opened { socket: u64 },
-    Closed { socket: u64, why: String },
+    Http {
+        id: u64,
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: String,
+    },
+    Lost {
+        id: u64,
+        sent: bool,
+        why: String,
+    },
+    Opened {
+        socket: u64,
+    },
+    Closed {
+        socket: u64,
+        why: String,
+    },
     /// The frames that follow came on this socket.
-    Frames { socket: u64 },
+    Frames {
+        socket: u64,
+    },
     /// A frame that is not one line of JSON.
-    Odd { socket: u64, text: String },
-    Link { update: LinkUpdate },
-    Operator { command: OperatorCommand },
-    Stop { policy: StopPolicy },
+    Odd {
+        socket: u64,
+        text: String,
+    },
+    Link {
+        update: LinkUpdate,
+    },
+    Operator {
+        command: OperatorCommand,
+    },
+    Stop {
+        policy: StopPolicy,
+    },
     Wake,
     End,
 }

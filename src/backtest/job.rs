@@ -70,6 +70,7 @@ impl Job {
             limits: self.limits.clone(),
             recv_window: 2 * NANOS_PER_SECOND,
             commit_each_step: false,
+            live: None,
         }
     }
 }

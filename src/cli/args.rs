@@ -94,6 +94,9 @@ pub struct LimitArgs {
     /// Loss since midnight UTC after which nothing opens until the next
     #[arg(long, value_name = "MONEY", allow_negative_numbers = true, help_heading = "Risk limits")]
     max_daily_loss: Option<String>,
+    /// Fall of the equity from its highest point after which nothing opens any more
+    #[arg(long, value_name = "MONEY", allow_negative_numbers = true, help_heading = "Risk limits")]
+    max_drawdown: Option<String>,
     /// Equity below which nothing opens any more
     #[arg(long, value_name = "MONEY", allow_negative_numbers = true, help_heading = "Risk limits")]
     min_balance: Option<String>,
@@ -149,6 +152,7 @@ impl LimitArgs {
                 .map(|text| whole("--max-open-orders", text))
                 .transpose()?,
             max_daily_loss: optional_money("--max-daily-loss", self.max_daily_loss.as_deref())?,
+            max_drawdown: optional_money("--max-drawdown", self.max_drawdown.as_deref())?,
             min_balance: optional_money("--min-balance", self.min_balance.as_deref())?,
         })
     }

@@ -10,6 +10,7 @@ use alphaengine_core::order::{OrderSpec, OrderType, PositionSide, Side, TimeInFo
 use alphaengine_core::store::StoreReader;
 use alphaengine_core::store::commands::{self, CommandOutcome, CommandStatus, Ticket};
 use alphaengine_core::units::{Price, Qty};
+use alphaengine_live::clock::now;
 use clap::{Parser, Subcommand};
 use serde_json::json;
 
@@ -94,7 +95,7 @@ pub fn command(args: Args) -> Result<Exit, Error> {
     let order = args.order.read(&commands::symbols(&args.store).map_err(store_error)?)?;
     let key = args.key.unwrap_or_else(new_key);
     let said = OperatorCommand { key: key.clone(), who: args.who, order };
-    let ticket = commands::submit(&args.store, &said, crate::live::clock()).map_err(store_error)?;
+    let ticket = commands::submit(&args.store, &said, now()).map_err(store_error)?;
     let Some(wait) = wait else {
         print(&show(args.json, &key, None))?;
         return Ok(Exit::Done);
@@ -135,7 +136,7 @@ fn show(json: bool, key: &str, outcome: Option<&CommandOutcome>) -> String {
 
 /// A name that no other command has.
 fn new_key() -> String {
-    format!("{}-{}", crate::live::clock().nanos(), std::process::id())
+    format!("{}-{}", now().nanos(), std::process::id())
 }
 
 impl Order {

@@ -70,10 +70,9 @@ pub fn exchange(verb: Verb) -> Result<Exit, Error> {
 }
 
 fn serve(args: Serve) -> Result<Exit, Error> {
-    let ip: IpAddr = args
-        .listen
-        .parse()
-        .map_err(|_| Error::new(format!("option --listen: `{}` is not an IP address", args.listen)).hint("write 127.0.0.1"))?;
+    let ip: IpAddr = args.listen.parse().map_err(|_| {
+        Error::new(format!("option --listen: `{}` is not an IP address", args.listen)).hint("write 127.0.0.1")
+    })?;
     let faults = match &args.faults {
         None => FaultPlan::default(),
         Some(path) => FaultPlan::read(path).map_err(server_error)?,

@@ -7,7 +7,6 @@ use alphaengine_core::command::StopPolicy;
 use alphaengine_core::units::{Money, NANOS_PER_SECOND, Nanos};
 use alphaengine_live::binance::StreamsWanted;
 use alphaengine_live::logging::{self, LogConfig};
-use alphaengine_sim::SimConfig;
 use clap::Parser;
 
 use super::args::{LimitArgs, named, positive_money, symbols, timeframe, whole};
@@ -15,7 +14,7 @@ use super::table::json_text;
 use super::{Exit, print};
 use crate::Strategies;
 use crate::error::Error;
-use crate::live::{LiveJob, LiveOptions, Place};
+use crate::live::{LiveJob, LiveOptions, Paper, Place};
 
 #[derive(Parser)]
 #[command(group = clap::ArgGroup::new("place").required(true).args(["testnet", "production", "paper"]))]
@@ -115,7 +114,8 @@ pub fn live(args: Args, strategies: &Strategies) -> Result<Exit, Error> {
 /// Real money is traded only when somebody says so.
 fn confirm(options: &LiveOptions) -> Result<(), Error> {
     let refused = || {
-        Error::new("production trades real money, and nobody said yes").hint("answer yes, or pass --yes where nobody can answer")
+        Error::new("production trades real money, and nobody said yes")
+            .hint("answer yes, or pass --yes where nobody can answer")
     };
     if !std::io::stdin().is_terminal() {
         return Err(refused());
@@ -136,9 +136,7 @@ impl Args {
         let place = if self.paper {
             let cash: Money = positive_money("--cash", &self.cash)?;
             let leverage = self.leverage.as_deref().map(|text| whole("--leverage", text)).transpose()?;
-            let standard = SimConfig::default();
-            let leverage = leverage.unwrap_or(standard.leverage);
-            Place::Paper(Box::new(SimConfig { cash, leverage, ..standard }))
+            Place::Paper(Paper { cash, leverage: leverage.unwrap_or(20) })
         } else if self.production {
             Place::Production
         } else {
@@ -186,7 +184,8 @@ pub fn stop_policy(word: &str) -> StopPolicy {
 }
 
 fn streams(text: &str, timeframe: alphaengine_core::market::Timeframe) -> Result<StreamsWanted, Error> {
-    let mut wanted = StreamsWanted { timeframe, mark_price: false, book_ticker: false, agg_trades: false, depth: false };
+    let mut wanted =
+        StreamsWanted { timeframe, mark_price: false, book_ticker: false, agg_trades: false, depth: false };
     for word in text.split(',').map(str::trim) {
         match word {
             "bars" => {}
@@ -215,8 +214,10 @@ fn url(option: &str, given: Option<String>, schemes: [&str; 2]) -> Result<Option
 fn countdown(text: &str) -> Result<Nanos, Error> {
     let seconds: u32 = whole("--countdown", text)?;
     if seconds < 5 {
-        return Err(Error::new(format!("option --countdown: {seconds} s is too short: it is refreshed at a third of it"))
-            .hint("give 5 or more; 60 is usual"));
+        return Err(Error::new(format!(
+            "option --countdown: {seconds} s is too short: it is refreshed at a third of it"
+        ))
+        .hint("give 5 or more; 60 is usual"));
     }
     Ok(i64::from(seconds) * NANOS_PER_SECOND)
 }

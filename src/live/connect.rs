@@ -1,12 +1,13 @@
 //! A Connection is the driver with its inbox, and what the exchange said before a session exists.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::collections::BTreeSet;
 
 use alphaengine_core::instrument::Symbol;
-use alphaengine_core::units::Timestamp;
 use alphaengine_live::binance::{ApiKey, Bootstrap, BootstrapResult, Hosts};
+use alphaengine_live::clock::{deadline, now};
 use alphaengine_live::driver::{Arrival, Driver, DriverConfig, Inbox, Received, Stop};
 use alphaengine_live::secrets::SecretText;
+use alphaengine_live::wire::Effect;
 
 use crate::error::Error;
 
@@ -31,28 +32,31 @@ impl Connection {
         symbols: Vec<Symbol>,
     ) -> Result<BootstrapResult, Error> {
         let mut bootstrap = Bootstrap::new(hosts.clone(), key, symbols);
+        let mut timers = BTreeSet::new();
         bootstrap.start(now());
         loop {
             for effect in bootstrap.effects() {
-                let _ = self.driver.carry_out(effect);
+                if let Some(Effect::Timer { timer, at }) = self.driver.carry_out(effect) {
+                    timers.insert((at, timer));
+                }
             }
             if let Some(result) = bootstrap.result() {
-                return result.map_err(|problem| Error::new(problem.to_string()).maybe_hint(problem.hint()));
+                return result.clone().map_err(|problem| Error::new(problem.to_string()).hint(problem.hint()));
             }
-            match self.inbox.recv_until(None) {
+            let due = timers.first().copied();
+            match self.inbox.recv_until(due.and_then(|(at, _)| deadline(now(), at))) {
                 Received::Arrival(at, Arrival::Http { id, answer }) => bootstrap.on_http(at, id, answer),
                 Received::Arrival(_, Arrival::Signal(Stop::InOrder | Stop::AtOnce)) => {
                     return Err(Error::new("stopped before it was connected"));
                 }
-                Received::Arrival(..) | Received::Deadline => {}
+                Received::Arrival(..) => {}
+                Received::Deadline => {
+                    if let Some((_, timer)) = timers.pop_first() {
+                        bootstrap.on_timer(now(), timer);
+                    }
+                }
                 Received::Gone => return Err(Error::new("the network's threads ended, which is a defect")),
             }
         }
     }
-}
-
-/// The local clock.
-pub fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -10,7 +10,7 @@ mod replay;
 
 pub use options::{LiveOptions, Place};
 pub use outcome::LiveOutcome;
-pub use recipe::Recipe;
+pub use recipe::{Paper, Recipe};
 pub use replay::{ReplayJob, ReplayOutcome, run_replay};
 
 use std::path::Path;
@@ -23,6 +23,7 @@ use alphaengine_core::strategy::Strategy;
 use alphaengine_core::units::Timestamp;
 use alphaengine_live::binance::{ApiKey, BootstrapResult, Session, Signer};
 use alphaengine_live::bot::{Bot, Venue};
+use alphaengine_live::clock::now;
 use alphaengine_live::runner::{self, Ended, Parts, Runner};
 use alphaengine_live::secrets::{Credentials, Secrets, Signing};
 use alphaengine_live::service::ServiceManager;
@@ -36,8 +37,6 @@ use crate::error::Error;
 use crate::registry::Entry;
 use crate::runs::store_error;
 use connect::Connection;
-pub use connect::now as clock;
-use connect::now;
 use lock::AccountLock;
 use paper::PaperVenue;
 
@@ -57,9 +56,9 @@ impl LiveJob {
         let hosts = options.place.hosts().with(options.rest_url.as_deref(), options.ws_url.as_deref());
         let credentials = match options.place.environment() {
             None => None,
-            Some(environment) => Some(
-                Secrets::load(&options.secrets, environment).map_err(|error| Error::new(error.to_string()))?,
-            ),
+            Some(environment) => {
+                Some(Secrets::load(&options.secrets, environment).map_err(|error| Error::new(error.to_string()))?)
+            }
         };
         let lock = match &credentials {
             None => None,
@@ -101,7 +100,7 @@ pub fn run_live<S: Strategy>(mut job: LiveJob) -> Result<LiveOutcome, Error> {
     let recorder = job.options.record.as_deref().map(|directory| job.recorder(directory, seq)).transpose()?;
     let engine = engine(&job.recipe, strategy, store)?;
     let session = Session::new(job.recipe.session_config(job.key.take()));
-    let venue = job.recipe.paper.clone().map(|sim| Box::new(PaperVenue::new(sim, &job.recipe.instruments)) as Box<dyn Venue>);
+    let venue = venue(&job.recipe);
     let bot = Bot::new(engine, session, venue);
     let parts = Parts {
         driver: job.connection.driver,
@@ -127,17 +126,24 @@ fn finish<S: Strategy>(
     match ended {
         Ok(Ended::InOrder) => {
             let (equity, wallet) = (finished.account.equity(), finished.account.wallet());
-            let outcome =
-                LiveOutcome::new(&finished.state, path.display().to_string(), fills_before, equity, wallet);
+            let outcome = LiveOutcome::new(&finished.state, path.display().to_string(), fills_before, equity, wallet);
             finished.log.close().map_err(store_error)?;
             Ok(outcome)
         }
         // What is committed is there; the next start goes on from it.
         Ok(Ended::AtOnce) => Err(Error::new("stopped at once: open orders and positions stay as they are")
             .hint("the next start reconciles with the exchange before it trades")),
-        Err(runner::Error::Engine(engine::Error::Store(error)) | runner::Error::Inbox(error)) => Err(store_error(error)),
+        Err(runner::Error::Engine(engine::Error::Store(error)) | runner::Error::Inbox(error)) => {
+            Err(store_error(error))
+        }
         Err(error) => Err(Error::new(error.to_string())),
     }
+}
+
+/// The exchange inside the process, when trading on paper.
+fn venue(recipe: &Recipe) -> Option<Box<dyn Venue>> {
+    let paper = recipe.paper?;
+    Some(Box::new(PaperVenue::new(paper.sim(), &recipe.instruments)))
 }
 
 /// A new engine, or the one that the store remembers.
@@ -157,7 +163,7 @@ fn recipe(
 ) -> Recipe {
     let begun = now();
     let paper = match &options.place {
-        Place::Paper(sim) => Some((**sim).clone()),
+        Place::Paper(paper) => Some(*paper),
         _ => None,
     };
     // A process start is a session of its own: names of orders derive from it and are never given twice.
@@ -173,7 +179,8 @@ fn recipe(
         limits: options.limits.clone(),
         hosts: hosts.clone(),
         streams: options.streams,
-        rate_limits: known.rate_limits,
+        rate_limits: known.limits,
+        hedge: known.hedge,
         warm_up_bars: 0,
         recv_window_ms: options.recv_window_ms,
         seed: options.seed,
@@ -190,8 +197,8 @@ fn margin_asset(instruments: &Instruments) -> alphaengine_core::id::Asset {
 
 fn api_key(credentials: &Credentials) -> Result<ApiKey, Error> {
     let signer = match &credentials.signing {
-        Signing::Hmac(secret) => Signer::hmac(secret.reveal()),
-        Signing::Ed25519(pem) => Signer::ed25519(pem.reveal()),
+        Signing::HmacSecret(secret) => Signer::hmac(secret.reveal()),
+        Signing::Ed25519Pem(pem) => Signer::ed25519(pem.reveal()),
     };
     let signer = signer.map_err(|error| Error::new(error.to_string()))?;
     Ok(ApiKey { id: credentials.api_key.reveal().to_owned(), signer })

@@ -10,7 +10,8 @@ use alphaengine_core::risk::Limits;
 use alphaengine_core::units::Nanos;
 use alphaengine_live::binance::{Hosts, StreamsWanted};
 use alphaengine_live::secrets::Environment;
-use alphaengine_sim::SimConfig;
+
+use super::recipe::Paper;
 
 /// Where orders go.
 #[derive(Debug, Clone)]
@@ -18,7 +19,7 @@ pub enum Place {
     Testnet,
     Production,
     /// Nowhere: this exchange inside the process takes them.
-    Paper(Box<SimConfig>),
+    Paper(Paper),
 }
 
 impl Place {

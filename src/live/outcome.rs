@@ -1,7 +1,7 @@
 //! A LiveOutcome is what a session came to when it ended.
 
-use alphaengine_core::order::PositionSide;
 use alphaengine_core::market::SymbolId;
+use alphaengine_core::order::PositionSide;
 use alphaengine_core::state::State;
 use alphaengine_core::units::Money;
 use serde_json::{Value, json};

@@ -6,9 +6,10 @@ use alphaengine_core::id::{Asset, SessionId};
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::Timeframe;
 use alphaengine_core::mode::Mode;
+use alphaengine_core::rate_limit;
 use alphaengine_core::risk::Limits;
-use alphaengine_core::units::{NANOS_PER_MILLI, Nanos};
-use alphaengine_live::binance::{ApiKey, Hosts, RateLimits, SessionConfig, StreamsWanted};
+use alphaengine_core::units::{Money, NANOS_PER_MILLI, Nanos};
+use alphaengine_live::binance::{ApiKey, Hosts, SessionConfig, StreamsWanted};
 use alphaengine_sim::SimConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,14 +28,30 @@ pub struct Recipe {
     pub limits: Limits,
     pub hosts: Hosts,
     pub streams: StreamsWanted,
-    pub rate_limits: RateLimits,
+    pub rate_limits: rate_limit::Limits,
     pub warm_up_bars: usize,
     pub recv_window_ms: u32,
     pub seed: u64,
     pub countdown: Option<Nanos>,
     pub batch_orders: bool,
+    /// Hedge mode, as it was found.
+    pub hedge: bool,
     /// Of the exchange inside the process, when trading on paper.
-    pub paper: Option<SimConfig>,
+    pub paper: Option<Paper>,
+}
+
+/// An account on paper.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Paper {
+    pub cash: Money,
+    pub leverage: u32,
+}
+
+impl Paper {
+    /// Fees and fills are the pessimistic ones of a backtest.
+    pub fn sim(&self) -> SimConfig {
+        SimConfig { cash: self.cash, leverage: self.leverage, ..SimConfig::default() }
+    }
 }
 
 impl Recipe {
@@ -68,17 +85,15 @@ impl Recipe {
     /// The session's part. Without a key it hears public data only.
     pub fn session_config(&self, key: Option<ApiKey>) -> SessionConfig {
         SessionConfig {
-            hosts: self.hosts.clone(),
-            key,
-            instruments: self.instruments.clone(),
             streams: self.streams,
-            limits: self.rate_limits.clone(),
             warm_up_bars: self.warm_up_bars,
             recv_window_ms: self.recv_window_ms,
             seed: self.seed,
             countdown: self.countdown,
             batch_orders: self.batch_orders,
-            ..SessionConfig::default()
+            limits: self.rate_limits,
+            hedge: self.hedge,
+            ..SessionConfig::new(self.hosts.clone(), key, self.instruments.clone())
         }
     }
 }

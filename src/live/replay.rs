@@ -8,11 +8,10 @@ use alphaengine_core::state::State;
 use alphaengine_core::store::{Encoder, MemoryLog, Scope, StoreReader};
 use alphaengine_core::strategy::Strategy;
 use alphaengine_live::binance::{ApiKey, Session, Signer};
-use alphaengine_live::bot::{Bot, Venue};
+use alphaengine_live::bot::Bot;
 use alphaengine_live::tape;
 
 use super::Recipe;
-use super::paper::PaperVenue;
 use crate::error::Error;
 use crate::registry::Entry;
 use crate::runs::store_error;
@@ -74,8 +73,7 @@ pub fn run_replay<S: Strategy>(job: ReplayJob) -> Result<ReplayOutcome, Error> {
     let engine = Engine::recover(recipe.engine_config(), strategy, log, state, no_tail)
         .map_err(|error| Error::new(error.to_string()))?;
     let session = Session::new(recipe.session_config(key(&recipe)?));
-    let venue =
-        recipe.paper.clone().map(|sim| Box::new(PaperVenue::new(sim, &recipe.instruments)) as Box<dyn Venue>);
+    let venue = super::venue(&recipe);
     let mut bot = Bot::new(engine, session, venue);
     let mut entries = 0;
     while let Some((at, entry)) = tape.next_entry().map_err(tape_error)? {

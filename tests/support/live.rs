@@ -152,7 +152,8 @@ impl Exchange {
                 reader.read_to_end(&mut body).unwrap();
             }
         }
-        serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{path}: {error}: {}", String::from_utf8_lossy(&body)))
+        serde_json::from_slice(&body)
+            .unwrap_or_else(|error| panic!("{path}: {error}: {}", String::from_utf8_lossy(&body)))
     }
 }
 
