@@ -2,4 +2,8 @@
 //!
 //! [`binance::Session`] decides and does no I/O; `driver` does I/O and decides nothing.
 
+pub mod binance;
 pub mod wire;
+
+#[cfg(determinism_probe)]
+pub mod determinism_probe;
