@@ -12,7 +12,6 @@ pub fn methods() {
     let _ = std::thread::sleep;
     let _ = std::thread::current;
     let _ = std::process::id;
-    let _ = jiff::Timestamp::now;
     let _ = f64::exp;
     let _ = f64::ln;
     let _ = f64::powf;

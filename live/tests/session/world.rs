@@ -1,6 +1,6 @@
 //! A World plays the exchange for one session: it keeps what the session asked for and lets a test answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alphaengine_core::exchange::{ExchangeUpdate, Outcome, Outgoing, Request};
 use alphaengine_core::id::RequestId;
@@ -29,6 +29,7 @@ pub struct World {
     /// Every request that ever left.
     pub sent: Vec<HttpRequest>,
     pub sockets: BTreeMap<SocketId, String>,
+    opened: BTreeSet<SocketId>,
     pub said: Vec<String>,
     pub heard: Vec<Heard>,
     timers: BTreeMap<(Timestamp, TimerId), ()>,
@@ -60,6 +61,7 @@ impl World {
             asked: Vec::new(),
             sent: Vec::new(),
             sockets: BTreeMap::new(),
+            opened: BTreeSet::new(),
             said: Vec::new(),
             heard: Vec::new(),
             timers: BTreeMap::new(),
@@ -110,17 +112,27 @@ impl World {
         self.answer("/fapi/v1/time", 200, &format!(r#"{{"serverTime":{server}}}"#));
     }
 
+    pub fn open(&mut self, socket: SocketId) {
+        self.opened.insert(socket);
+        self.session.on_opened(self.at, socket);
+        self.take();
+    }
+
     /// Opens what is asked for and not open.
     pub fn open_all(&mut self) {
         for socket in self.sockets.keys().copied().collect::<Vec<_>>() {
-            self.session.on_opened(self.at, socket);
-            self.take();
+            if !self.opened.contains(&socket) {
+                self.open(socket);
+            }
         }
     }
 
     /// One message of every stream.
     pub fn deliver_all(&mut self) {
         for (socket, url) in self.sockets.clone() {
+            if !self.opened.contains(&socket) {
+                continue;
+            }
             let Some((_, streams)) = url.split_once("streams=") else { continue };
             for stream in streams.split('/') {
                 self.frame(socket, &frame(stream, self.at.plus(self.offset).millis()));
@@ -289,7 +301,7 @@ pub fn frame(stream: &str, at: i64) -> String {
         "markPrice@1s" => format!(
             r#"{{"e":"markPriceUpdate","E":{at},"s":"{symbol}","p":"100.15","i":"100","P":"100","r":"0.0001","T":{at}}}"#
         ),
-        "aggTrade" => trade(&symbol, at / 1_000, at),
+        "aggTrade" => trade(&symbol, at / 10_000, at),
         "kline_1m" => kline(&symbol, at / 60_000 * 60_000, false),
         other => panic!("{other}"),
     };
