@@ -1,0 +1,167 @@
+//! Limits and the clock: what waits, what is given up, and what is sent again under the same name.
+
+use alphaengine_core::exchange::{Outcome, Request};
+use alphaengine_core::link::LinkUpdate;
+use alphaengine_live::wire::TransportError;
+
+use crate::orders::{cancel, place, spec};
+use crate::world::{MS, SECOND, T0, World, config};
+
+#[test]
+fn a_wrong_time_is_repaired_once_and_the_same_order_sent_again() {
+    let mut world = World::ready(config());
+    world.offset = 1_500 * MS;
+    world.request(place("ae-1"));
+    let body = r#"{"code":-1021,"msg":"Timestamp for this request is outside of the recvWindow."}"#;
+    world.answer("/fapi/v1/order", 400, body);
+    assert_eq!(world.outcomes(), []);
+    for _ in 0..3 {
+        world.answer_time();
+    }
+    assert_eq!(world.links(), [LinkUpdate::ClockStepped { from_ms: 0, to_ms: 1_500 }]);
+    let orders = world.trace("/fapi/v1/order");
+    assert_eq!(orders[0], orders[1], "the same client order id");
+    let stamp = |query: &str| query.split("timestamp=").nth(1).unwrap()[..13].parse::<i64>().unwrap();
+    let stamps: Vec<i64> =
+        world.sent.iter().filter(|it| it.path.ends_with("/order")).map(|it| stamp(&it.query)).collect();
+    assert_eq!(stamps[1] - stamps[0], 1_500);
+    world.answer("/fapi/v1/order", 400, body);
+    assert!(matches!(&world.outcomes()[..], [(1, Outcome::Rejected(error))] if error.code == -1021));
+    assert_eq!(world.trace("/fapi/v1/order").len(), 2);
+}
+
+#[test]
+fn what_was_not_executed_is_sent_again_after_doubling_pauses_and_then_given_up() {
+    for refusal in [
+        Err(TransportError::NotSent("connection refused".into())),
+        Ok((503, "Service Unavailable.")),
+        Ok((503, r#"{"code":-1008,"msg":"Request throttled by system-level protection."}"#)),
+    ] {
+        let mut world = World::ready(config());
+        world.request(place("ae-1"));
+        for (attempt, pause) in [200, 400, 800].into_iter().enumerate() {
+            refuse(&mut world, &refusal);
+            world.pass((pause - 1) * MS);
+            assert_eq!(world.trace("/fapi/v1/order").len(), attempt + 1);
+            world.pass(MS);
+            assert_eq!(world.trace("/fapi/v1/order").len(), attempt + 2);
+        }
+        refuse(&mut world, &refusal);
+        assert!(matches!(&world.outcomes()[..], [(1, Outcome::Rejected(_))]), "{:?}", world.outcomes());
+        let orders = world.trace("/fapi/v1/order");
+        assert!(orders.iter().all(|order| *order == orders[0]));
+    }
+}
+
+fn refuse(world: &mut World, refusal: &Result<(u16, &str), TransportError>) {
+    match refusal {
+        Ok((status, body)) => world.answer("/fapi/v1/order", *status, body),
+        Err(error) => world.respond("/fapi/v1/order", Err(error.clone())),
+    }
+}
+
+#[test]
+fn after_a_429_nothing_leaves_before_retry_after_and_then_the_cancel_first() {
+    let mut world = World::ready(config());
+    world.request(place("ae-1"));
+    world.request(cancel("ae-2"));
+    let body = r#"{"code":-1003,"msg":"Too many requests."}"#;
+    world.answer_with("/fapi/v1/order", 429, &[("retry-after", "7")], body);
+    assert!(matches!(world.links()[..], [LinkUpdate::RateLimited { status: 429, .. }]));
+    world.answer_with("/fapi/v1/order", 429, &[("retry-after", "7")], body);
+    world.request(Request::Snapshot);
+    let before = world.sent.len();
+    world.pass(7 * SECOND - MS);
+    assert_eq!(world.sent.len(), before);
+    // The entry waited longer than it was of use; the cancel did not lose its use.
+    assert!(matches!(&world.outcomes()[..], [(1, Outcome::Rejected(error))] if error.code == -1003));
+    world.pass(MS);
+    let after = world.trace("/fapi");
+    assert!(after[before].starts_with("DELETE /fapi/v1/order?symbol=BTCUSDT&origClientOrderId=ae-2"), "{after:?}");
+    assert_eq!(world.links().last(), Some(&LinkUpdate::RateLimitOver));
+    assert!(world.sent.len() > before + 1, "the snapshot goes on");
+}
+
+#[test]
+fn during_a_ban_there_is_no_request_at_all_and_streams_live() {
+    let mut world = World::ready(config());
+    let reduce = spec().reduce_only();
+    world.request(place("ae-1"));
+    let until = T0 + 30_000 + 120_000;
+    let body = format!(r#"{{"code":-1003,"msg":"Way too many requests; IP(1.2.3.4) banned until {until}."}}"#);
+    world.answer("/fapi/v1/order", 418, &body);
+    world.request(Request::PlaceOrder { client_order_id: "ae-2".parse().unwrap(), spec: reduce });
+    let before = world.sent.len();
+    world.live(119 * SECOND);
+    world.close("/private/");
+    world.pass(SECOND - MS);
+    assert_eq!(world.sent.len(), before);
+    assert!(world.socket("listenKey=K1").0 > 0, "the key was good lately: no request is needed");
+    world.pass(MS);
+    assert!(world.trace("/fapi/v1/order").last().unwrap().ends_with("newClientOrderId=ae-2"), "what reduces waited");
+}
+
+#[test]
+fn polls_stop_before_the_limit_and_cancels_do_not() {
+    let mut world = World::ready(config());
+    world.request(Request::Snapshot);
+    let used = [("x-mbx-used-weight-1m", "2330")];
+    world.answer_with("/fapi/v1/openOrders", 200, &used, "[]");
+    assert!(matches!(world.links()[..], [LinkUpdate::RateLimited { status: 0, .. }]));
+    let before = world.sent.len();
+    world.request(Request::Income { since: world.at });
+    assert_eq!(world.sent.len(), before);
+    world.request(cancel("ae-1"));
+    assert_eq!(world.sent.len(), before + 1);
+    assert!(world.session.figures().used_weight >= 2330);
+    world.pass(35 * SECOND);
+    assert_eq!(world.trace("/fapi/v1/income").len(), 1, "the next minute is free");
+    assert!(world.links().contains(&LinkUpdate::RateLimitOver));
+}
+
+#[test]
+fn too_many_orders_hold_orders_only() {
+    let mut world = World::ready(config());
+    world.request(place("ae-1"));
+    world.answer("/fapi/v1/order", 429, r#"{"code":-1015,"msg":"Too many new orders; current limit is 300."}"#);
+    world.request(Request::Income { since: world.at });
+    assert_eq!(world.trace("/fapi/v1/income").len(), 1);
+    assert_eq!(world.trace("/fapi/v1/order").len(), 1);
+    world.pass(11 * SECOND);
+    assert!(matches!(&world.outcomes()[..], [(1, Outcome::Rejected(error))] if error.code == -1015));
+}
+
+#[test]
+fn a_lost_access_is_told_once() {
+    let mut world = World::ready(config());
+    for id in ["ae-1", "ae-2"] {
+        world.request(place(id));
+        let body = r#"{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}"#;
+        world.answer("/fapi/v1/order", 401, body);
+    }
+    assert!(matches!(world.links()[..], [LinkUpdate::AccessLost { code: -2015, .. }]));
+    assert_eq!(world.outcomes().len(), 2);
+}
+
+#[test]
+fn the_dead_man_s_switch_is_set_refreshed_and_taken_back() {
+    let mut config = config();
+    config.countdown = Some(30 * SECOND);
+    let mut world = World::ready(config);
+    world.request(place("ae-1"));
+    world.pass(10 * SECOND);
+    world.session.stop(world.at);
+    world.take();
+    let set = |time| format!("POST /fapi/v1/countdownCancelAll?symbol=BTCUSDT&countdownTime={time}");
+    assert_eq!(world.trace("/fapi/v1/countdownCancelAll"), [set(30_000), set(30_000), set(0)]);
+}
+
+#[test]
+fn the_clock_is_measured_again_and_drift_is_no_event() {
+    let mut world = World::ready(config());
+    world.offset = 50 * MS;
+    world.live(301 * SECOND);
+    assert_eq!(world.trace("/fapi/v1/time").len(), 3);
+    assert_eq!(world.session.figures().offset_ms, Some(50));
+    assert_eq!(world.links(), []);
+}

@@ -1,0 +1,12 @@
+//! The Binance session told what happens, step by step, as a driver would tell it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot run should say so at once")]
+
+mod boot;
+mod depth;
+mod limits;
+mod orders;
+mod streams;
+mod unknown;
+mod user;
+mod world;
