@@ -22,6 +22,7 @@ pub mod strategy;
 
 pub mod command;
 pub mod executor;
+pub mod rate_limit;
 pub mod risk;
 
 pub mod exchange;

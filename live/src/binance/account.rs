@@ -1,0 +1,592 @@
+//! An Account answers the engine's questions about itself: several calls are joined into one snapshot, trades get the names of
+//! their orders, and income becomes payments and transfers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alphaengine_core::exchange::{
+    ExchangeError, ExchangeUpdate, Execution, Fill, FundingPayment, OrderUpdate, Outcome, Setting, TransferReason,
+};
+use alphaengine_core::id::{ClientOrderId, RequestId};
+use alphaengine_core::instrument::Instruments;
+use alphaengine_core::market::SymbolId;
+use alphaengine_core::order::{OrderSpec, OrderType, PositionSide, SelfTradePrevention, TimeInForce, WorkingType};
+use alphaengine_core::rate_limit::Urgency;
+use alphaengine_core::snapshot::{AccountSnapshot, BalanceSnapshot, OrderSnapshot, PositionSnapshot};
+use alphaengine_core::units::{Money, NANOS_PER_DAY, NANOS_PER_MILLI, Price, Qty, Timestamp};
+use serde_json::Value;
+
+use super::call::{Answer, Call, Part, Purpose};
+use super::figures::Strangers;
+use super::json::{Fields, Malformed, short};
+use super::line::Line;
+use super::owners::{Owners, is_liquidation};
+use super::query::Query;
+use super::user::settlement;
+
+/// Asking for each symbol costs 1, for all 40 (`binance-usdm.md` section 3.3).
+const ALL_SYMBOLS_WEIGHT: u32 = 40;
+/// Rows of a page of trades or income.
+const PAGE: usize = 1_000;
+/// The exchange takes at most seven days between two times, and forgets trades after three months (section 7.2).
+const WINDOW: i64 = 7 * NANOS_PER_DAY;
+const KEPT: i64 = 89 * NANOS_PER_DAY;
+/// From so many unknown orders on, a page of orders is cheaper than a question for each.
+const ONE_BY_ONE: usize = 5;
+
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    snapshots: BTreeMap<RequestId, SnapshotJob>,
+    trades: BTreeMap<RequestId, TradesJob>,
+}
+
+#[derive(Debug)]
+struct SnapshotJob {
+    waiting: usize,
+    snapshot: AccountSnapshot,
+    elsewhere: BTreeSet<String>,
+    failure: Option<Outcome>,
+}
+
+#[derive(Debug)]
+struct TradesJob {
+    symbol: SymbolId,
+    /// The span that was asked for, when it was one.
+    until: Option<Timestamp>,
+    rows: Vec<OrderUpdate>,
+    more: bool,
+    waiting: usize,
+}
+
+/// What answers are read with.
+pub(crate) struct Around<'a> {
+    pub line: &'a mut Line,
+    pub instruments: &'a Instruments,
+    pub owners: &'a mut Owners,
+    pub strangers: &'a mut Strangers,
+}
+
+impl Around<'_> {
+    pub fn answer(&mut self, id: RequestId, outcome: Outcome) {
+        self.line.exchange(ExchangeUpdate::Answer { id, outcome });
+    }
+}
+
+/// The outcome of a question that was not answered.
+pub(crate) fn failure(answer: &Answer) -> Option<Outcome> {
+    match answer {
+        Answer::Accepted(_) => None,
+        Answer::Refused(error) => Some(Outcome::Rejected(error.clone())),
+        Answer::Unknown(reason) => Some(Outcome::Unknown { reason: reason.clone() }),
+    }
+}
+
+fn rows_of(answer: &Answer) -> Result<Vec<Value>, Outcome> {
+    if let Some(outcome) = failure(answer) {
+        return Err(outcome);
+    }
+    let Answer::Accepted(body) = answer else { return Ok(Vec::new()) };
+    match serde_json::from_slice(body) {
+        Ok(Value::Array(rows)) => Ok(rows),
+        Ok(row @ Value::Object(_)) => Ok(vec![row]),
+        _ => Err(Outcome::Unknown { reason: "the answer is not JSON".to_owned() }),
+    }
+}
+
+impl Account {
+    /// Asks for every part of a snapshot.
+    pub fn ask_snapshot(&mut self, around: &mut Around<'_>, id: RequestId) {
+        let mut calls = Vec::new();
+        let count = around.instruments.len() as u32;
+        for (part, path) in [(Part::Orders, "/fapi/v1/openOrders"), (Part::Conditional, "/fapi/v1/openAlgoOrders")] {
+            let purpose = Purpose::Snapshot { id, part };
+            if count < ALL_SYMBOLS_WEIGHT {
+                for (_, instrument) in around.instruments.iter() {
+                    let query = Query::new().with("symbol", &instrument.symbol);
+                    calls.push(Call::signed(purpose.clone(), path, query, 1));
+                }
+            } else {
+                calls.push(Call::signed(purpose, path, Query::new(), ALL_SYMBOLS_WEIGHT));
+            }
+        }
+        for (part, path) in [
+            (Part::Account, "/fapi/v3/account"),
+            (Part::Positions, "/fapi/v3/positionRisk"),
+            (Part::Settings, "/fapi/v1/symbolConfig"),
+            (Part::Mode, "/fapi/v1/accountConfig"),
+        ] {
+            calls.push(Call::signed(Purpose::Snapshot { id, part }, path, Query::new(), 5));
+        }
+        let job = SnapshotJob {
+            waiting: calls.len(),
+            snapshot: AccountSnapshot::default(),
+            elsewhere: BTreeSet::new(),
+            failure: None,
+        };
+        self.snapshots.insert(id, job);
+        calls.into_iter().for_each(|call| around.line.call(call));
+    }
+
+    /// Joins one part. The snapshot when it was the last.
+    pub fn part(
+        &mut self,
+        around: &mut Around<'_>,
+        id: RequestId,
+        part: Part,
+        answer: &Answer,
+    ) -> Option<AccountSnapshot> {
+        let job = self.snapshots.get_mut(&id)?;
+        match rows_of(answer) {
+            Ok(rows) => {
+                for row in &rows {
+                    if Fields::of(row).and_then(|row| job.read(around, part, row)).is_err() {
+                        around.strangers.malformed += 1;
+                        let reason = format!("a part of the snapshot could not be read ({part:?})");
+                        job.failure.get_or_insert(Outcome::Unknown { reason });
+                    }
+                }
+            }
+            Err(outcome) => {
+                job.failure.get_or_insert(outcome);
+            }
+        }
+        job.waiting = job.waiting.saturating_sub(1);
+        if job.waiting > 0 {
+            return None;
+        }
+        let mut job = self.snapshots.remove(&id)?;
+        job.snapshot.elsewhere = job.elsewhere.into_iter().collect();
+        let outcome = job.failure.unwrap_or_else(|| Outcome::Snapshot(Box::new(job.snapshot.clone())));
+        let complete = matches!(outcome, Outcome::Snapshot(_));
+        around.answer(id, outcome);
+        complete.then_some(job.snapshot)
+    }
+
+    /// Asks for a page of our own trades.
+    pub fn ask_trades(
+        &mut self,
+        around: &mut Around<'_>,
+        at: Timestamp,
+        id: RequestId,
+        symbol: SymbolId,
+        from_id: u64,
+        since: Timestamp,
+    ) {
+        let mut query = Query::new().with("symbol", &around.instruments.get(symbol).symbol);
+        let mut until = None;
+        if from_id > 0 {
+            query.put("fromId", from_id);
+        } else {
+            let server = around.line.clock.server(at);
+            let since = since.max(server.plus(-KEPT));
+            query.put("startTime", since.millis());
+            let end = since.plus(WINDOW - NANOS_PER_MILLI);
+            if end < server {
+                query.put("endTime", end.millis());
+                until = Some(end);
+            }
+        }
+        query.put("limit", PAGE);
+        let job = TradesJob { symbol, until, rows: Vec::new(), more: false, waiting: 0 };
+        self.trades.insert(id, job);
+        around.line.call(Call::signed(Purpose::Trades(id), "/fapi/v1/userTrades", query, 5));
+    }
+
+    /// A page of trades came: whose orders were they?
+    pub fn trades(&mut self, around: &mut Around<'_>, at: Timestamp, id: RequestId, answer: &Answer) {
+        let Some(job) = self.trades.get_mut(&id) else { return };
+        let rows = match rows_of(answer) {
+            Ok(rows) => rows,
+            Err(outcome) => {
+                self.trades.remove(&id);
+                return around.answer(id, outcome);
+            }
+        };
+        // A week without trades leaves the engine no last trade to go on from.
+        if let (true, Some(until)) = (rows.is_empty(), job.until) {
+            let symbol = job.symbol;
+            return self.ask_trades(around, at, id, symbol, 0, until.plus(NANOS_PER_MILLI));
+        }
+        job.more = rows.len() >= PAGE || job.until.is_some();
+        let symbol = job.symbol;
+        let read: Result<Vec<OrderUpdate>, Malformed> =
+            rows.iter().map(|row| trade(Fields::of(row)?, symbol, around.instruments)).collect();
+        let Ok(mut updates) = read else {
+            around.strangers.malformed += 1;
+            self.trades.remove(&id);
+            return around.answer(id, Outcome::Unknown { reason: "a trade could not be read".to_owned() });
+        };
+        make_fees_positive(&mut updates);
+        job.rows = updates;
+        let unknown = job.unknown(around.owners);
+        if unknown.len() > ONE_BY_ONE {
+            let query = Query::new()
+                .with("symbol", &around.instruments.get(symbol).symbol)
+                .with("orderId", unknown.first().copied().unwrap_or(0))
+                .with("limit", PAGE);
+            job.waiting = 1;
+            let purpose = Purpose::Owner { id, order_id: 0 };
+            return around.line.call(Call::signed(purpose, "/fapi/v1/allOrders", query, 5));
+        }
+        job.ask_owners(around, id, unknown);
+        self.finish_trades(around, id);
+    }
+
+    /// The answer to a question after one order, or with number 0 a page of them.
+    pub fn owner(&mut self, around: &mut Around<'_>, id: RequestId, order_id: u64, answer: &Answer) {
+        let Some(job) = self.trades.get_mut(&id) else { return };
+        job.waiting = job.waiting.saturating_sub(1);
+        let symbol = job.symbol;
+        match rows_of(answer) {
+            Ok(rows) => {
+                for row in rows.iter().filter_map(|row| Fields::of(row).ok()) {
+                    if let Ok(number) = row.whole("orderId") {
+                        around.owners.learn(symbol, number, row.client_order_id("clientOrderId"));
+                    }
+                }
+            }
+            // The exchange forgot it (section 7.2): the number has to do as a name.
+            Err(Outcome::Rejected(_)) if order_id > 0 => {
+                around.owners.learn(symbol, order_id, short(&format!("order-{order_id}")));
+            }
+            Err(outcome @ Outcome::Unknown { .. }) => {
+                self.trades.remove(&id);
+                return around.answer(id, outcome);
+            }
+            Err(_) => {}
+        }
+        let unknown = job.unknown(around.owners);
+        if order_id == 0 {
+            job.ask_owners(around, id, unknown);
+        } else if job.waiting == 0 {
+            for number in unknown {
+                around.owners.learn(symbol, number, short(&format!("order-{number}")));
+            }
+        }
+        self.finish_trades(around, id);
+    }
+
+    fn finish_trades(&mut self, around: &mut Around<'_>, id: RequestId) {
+        if self.trades.get(&id).is_none_or(|job| job.waiting > 0) {
+            return;
+        }
+        let Some(mut job) = self.trades.remove(&id) else { return };
+        for update in &mut job.rows {
+            update.client_order_id = around.owners.name(job.symbol, update.order_id).unwrap_or_default();
+            if let Execution::Trade(fill) = &mut update.execution {
+                fill.is_liquidation = is_liquidation(update.client_order_id.as_str());
+            }
+        }
+        around.answer(id, Outcome::Trades { trades: job.rows, more: job.more });
+    }
+
+    /// Asks for a page of income; for the engine, or with no id to pass the rows on at once.
+    pub fn ask_income(&mut self, line: &mut Line, at: Timestamp, id: Option<RequestId>, since: Timestamp) {
+        let since = since.max(line.clock.server(at).plus(-KEPT));
+        let query = Query::new().with("startTime", since.millis()).with("limit", PAGE);
+        line.call(Call::signed(Purpose::Income(id), "/fapi/v1/income", query, 30));
+    }
+
+    pub fn income(&mut self, around: &mut Around<'_>, id: Option<RequestId>, hedge: bool, answer: &Answer) {
+        let rows = match rows_of(answer) {
+            Ok(rows) => rows,
+            Err(outcome) => {
+                if let Some(id) = id {
+                    around.answer(id, outcome);
+                }
+                return;
+            }
+        };
+        let more = rows.len() >= PAGE;
+        let mut until = Timestamp::MIN;
+        let mut updates: Vec<(Timestamp, ExchangeUpdate)> = Vec::new();
+        for row in &rows {
+            match Fields::of(row).and_then(|row| Ok((row.time("time")?, income(row, hedge, around)?))) {
+                Ok((at, update)) => {
+                    until = until.max(at);
+                    updates.extend(update.map(|update| (at, update)));
+                }
+                Err(_) => {
+                    around.strangers.malformed += 1;
+                    if let Some(id) = id {
+                        let reason = "a row of income could not be read".to_owned();
+                        return around.answer(id, Outcome::Unknown { reason });
+                    }
+                }
+            }
+        }
+        // Oldest first, whatever the order of the page.
+        updates.sort_by_key(|(at, _)| *at);
+        let rows = updates.into_iter().map(|(_, update)| update);
+        match id {
+            Some(id) => {
+                let rows = rows.collect();
+                around.answer(id, Outcome::Income { rows, until, more });
+            }
+            None => rows.for_each(|update| around.line.exchange(update)),
+        }
+    }
+}
+
+impl TradesJob {
+    /// Orders without a known name, ascending.
+    fn unknown(&self, owners: &Owners) -> BTreeSet<u64> {
+        let numbers = self.rows.iter().map(|row| row.order_id);
+        numbers.filter(|number| owners.name(self.symbol, *number).is_none()).collect()
+    }
+
+    fn ask_owners(&mut self, around: &mut Around<'_>, id: RequestId, unknown: BTreeSet<u64>) {
+        for order_id in unknown {
+            self.waiting += 1;
+            let query =
+                Query::new().with("symbol", &around.instruments.get(self.symbol).symbol).with("orderId", order_id);
+            let purpose = Purpose::Owner { id, order_id };
+            around.line.call(Call::signed(purpose, "/fapi/v1/order", query, 1).urgency(Urgency::Poll));
+        }
+    }
+}
+
+impl SnapshotJob {
+    fn read(&mut self, around: &mut Around<'_>, part: Part, row: Fields<'_>) -> Result<(), Malformed> {
+        let symbol = around.instruments.id(row.text("symbol"));
+        match part {
+            Part::Orders => match symbol {
+                Some(symbol) => {
+                    let order = regular(row, symbol, around.owners)?;
+                    around.owners.learn(symbol, order.order_id, order.client_order_id);
+                    self.snapshot.orders.push(order);
+                }
+                None => self.is_elsewhere(row),
+            },
+            Part::Conditional => match symbol {
+                Some(symbol) => self.snapshot.orders.push(conditional(row, symbol)?),
+                None => self.is_elsewhere(row),
+            },
+            Part::Account => {
+                for asset in row.list("assets") {
+                    let asset = Fields::of(asset)?;
+                    let wallet = asset.money("walletBalance")?;
+                    let name = asset.text("asset");
+                    let is_ours = around.instruments.iter().any(|(_, it)| it.margin_asset == name);
+                    if !wallet.is_zero() || is_ours {
+                        self.snapshot.balances.push(BalanceSnapshot { asset: short(name), wallet });
+                    }
+                }
+                // Only symbols with a position or an open order are listed.
+                for position in row.list("positions") {
+                    let position = Fields::of(position)?;
+                    if around.instruments.id(position.text("symbol")).is_none() {
+                        self.is_elsewhere(position);
+                    }
+                }
+            }
+            Part::Positions => {
+                let qty = row.qty("positionAmt")?;
+                match symbol {
+                    Some(symbol) if !qty.is_zero() => self.snapshot.positions.push(PositionSnapshot {
+                        symbol,
+                        position_side: row.position_side("positionSide")?,
+                        qty,
+                        entry_price: row.rough_price("entryPrice"),
+                        margin: if row.value("isolatedWallet").is_some() {
+                            row.money("isolatedWallet")?
+                        } else {
+                            Money::ZERO
+                        },
+                    }),
+                    None if !qty.is_zero() => self.is_elsewhere(row),
+                    _ => {}
+                }
+            }
+            Part::Settings => {
+                if let Some(symbol) = symbol {
+                    let leverage = u32::try_from(row.whole("leverage")?).map_err(|_| Malformed::Field("leverage"))?;
+                    let isolated = row.text("marginType").eq_ignore_ascii_case("isolated");
+                    self.snapshot.settings.push((Some(symbol), Setting::Leverage { leverage }));
+                    self.snapshot.settings.push((Some(symbol), Setting::MarginType { isolated }));
+                }
+            }
+            Part::Mode => {
+                let hedge = row.value("dualSidePosition").ok_or(Malformed::Field("dualSidePosition"))?;
+                let hedge = hedge.as_bool().unwrap_or(hedge == "true");
+                self.snapshot.settings.push((None, Setting::HedgeMode { hedge }));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_elsewhere(&mut self, row: Fields<'_>) {
+        let name = row.text("symbol");
+        if !name.is_empty() {
+            self.elsewhere.insert(name.to_owned());
+        }
+    }
+}
+
+/// An open order of the matching engine, from `openOrders`.
+fn regular(row: Fields<'_>, symbol: SymbolId, owners: &Owners) -> Result<OrderSnapshot, Malformed> {
+    let order_id = row.whole("orderId")?;
+    let order_type = match row.text("type") {
+        "MARKET" => OrderType::Market,
+        // A fired stop-limit rests as a limit order whatever its type is called.
+        _ => OrderType::Limit { price: row.price("price")?, tif: time_in_force(row) },
+    };
+    Ok(OrderSnapshot {
+        client_order_id: owners.parent(symbol, order_id).unwrap_or_else(|| row.client_order_id("clientOrderId")),
+        order_id,
+        spec: spec(row, symbol, row.qty("origQty")?, order_type)?,
+        filled: row.qty("executedQty")?,
+        created_at: row.time("time").or_else(|_| row.time("updateTime"))?,
+    })
+}
+
+/// An untriggered order of the algo service, from `openAlgoOrders`.
+fn conditional(row: Fields<'_>, symbol: SymbolId) -> Result<OrderSnapshot, Malformed> {
+    let trigger = || row.price("triggerPrice");
+    let price = || row.price("price");
+    let tif = time_in_force(row);
+    let order_type = match row.text("orderType") {
+        "STOP" => OrderType::Stop { trigger: trigger()?, price: price()?, tif },
+        "STOP_MARKET" => OrderType::StopMarket { trigger: trigger()? },
+        "TAKE_PROFIT" => OrderType::TakeProfit { trigger: trigger()?, price: price()?, tif },
+        "TAKE_PROFIT_MARKET" => OrderType::TakeProfitMarket { trigger: trigger()? },
+        "TRAILING_STOP_MARKET" => OrderType::TrailingStopMarket {
+            activation: row.price("activatePrice").ok().filter(|price| *price > Price::ZERO),
+            callback: row.percent("callbackRate")?,
+        },
+        _ => return Err(Malformed::Field("orderType")),
+    };
+    let qty = if row.flag("closePosition") { Qty::ZERO } else { row.qty("quantity")? };
+    Ok(OrderSnapshot {
+        client_order_id: row.client_order_id("clientAlgoId"),
+        order_id: row.whole("algoId")?,
+        spec: spec(row, symbol, qty, order_type)?,
+        filled: Qty::ZERO,
+        created_at: row.time("createTime").or_else(|_| row.time("updateTime"))?,
+    })
+}
+
+fn spec(row: Fields<'_>, symbol: SymbolId, qty: Qty, order_type: OrderType) -> Result<OrderSpec, Malformed> {
+    Ok(OrderSpec {
+        symbol,
+        side: row.side("side")?,
+        position_side: row.position_side("positionSide")?,
+        qty,
+        order_type,
+        reduce_only: row.flag("reduceOnly"),
+        close_position: row.flag("closePosition"),
+        working_type: if row.text("workingType") == "MARK_PRICE" { WorkingType::Mark } else { WorkingType::Contract },
+        price_protect: row.flag("priceProtect"),
+        stp: match row.text("selfTradePreventionMode") {
+            "EXPIRE_TAKER" => SelfTradePrevention::ExpireTaker,
+            "EXPIRE_BOTH" => SelfTradePrevention::ExpireBoth,
+            "NONE" => SelfTradePrevention::None,
+            _ => SelfTradePrevention::ExpireMaker,
+        },
+    })
+}
+
+fn time_in_force(row: Fields<'_>) -> TimeInForce {
+    match row.text("timeInForce") {
+        "IOC" => TimeInForce::Ioc,
+        "FOK" => TimeInForce::Fok,
+        "GTX" => TimeInForce::Gtx,
+        "GTD" => row.time("goodTillDate").map_or(TimeInForce::Gtc, |until| TimeInForce::Gtd { until }),
+        // GTE_GTC and whatever comes: it rests until someone ends it.
+        _ => TimeInForce::Gtc,
+    }
+}
+
+/// A row of `userTrades`. The name of its order is put in later.
+fn trade(row: Fields<'_>, symbol: SymbolId, instruments: &Instruments) -> Result<OrderUpdate, Malformed> {
+    let fee_asset = match row.text("commissionAsset") {
+        "" => instruments.get(symbol).margin_asset.as_str(),
+        asset => asset,
+    };
+    let optional = |name: &'static str| if row.value(name).is_some() { row.money(name) } else { Ok(Money::ZERO) };
+    Ok(OrderUpdate {
+        at: row.time("time")?,
+        client_order_id: ClientOrderId::default(),
+        order_id: row.whole("orderId")?,
+        symbol,
+        side: row.side("side")?,
+        position_side: row.position_side("positionSide")?,
+        execution: Execution::Trade(Fill {
+            trade_id: row.whole("id")?,
+            price: row.price("price")?,
+            qty: row.qty("qty")?,
+            fee: optional("commission")?,
+            fee_asset: short(fee_asset),
+            is_maker: row.flag("maker"),
+            is_liquidation: false,
+            realized: optional("realizedPnl")?,
+        }),
+    })
+}
+
+/// The documents disagree about the sign of `commission` (section 3.3). A taker never earns: where one seems to, the sign means
+/// "paid is negative" and all are turned.
+fn make_fees_positive(updates: &mut [OrderUpdate]) {
+    let earns = |update: &OrderUpdate| matches!(update.execution, Execution::Trade(fill) if !fill.is_maker && fill.fee.is_negative());
+    if updates.iter().any(earns) {
+        for update in updates {
+            if let Execution::Trade(fill) = &mut update.execution {
+                fill.fee = Money::ZERO.saturating_sub(fill.fee);
+            }
+        }
+    }
+}
+
+/// A row of `income`; `None` for what fills tell.
+fn income(row: Fields<'_>, hedge: bool, around: &mut Around<'_>) -> Result<Option<ExchangeUpdate>, Malformed> {
+    let amount = row.money("income")?;
+    let id = row.whole("tranId")?;
+    let reason = match row.text("incomeType") {
+        "COMMISSION" | "REALIZED_PNL" => return Ok(None),
+        "FUNDING_FEE" => {
+            let Some(symbol) = around.instruments.id(row.text("symbol")) else {
+                around.strangers.symbols += 1;
+                return Ok(None);
+            };
+            return Ok(Some(ExchangeUpdate::Funding(FundingPayment {
+                symbol,
+                position_side: PositionSide::Both,
+                settled_at: settlement(row.time("time")?),
+                rate: None,
+                mark: None,
+                position: Qty::ZERO,
+                amount,
+                id: hedge.then_some(id),
+            })));
+        }
+        "TRANSFER" | "INTERNAL_TRANSFER" | "CROSS_COLLATERAL_TRANSFER" | "STRATEGY_UMFUTURES_TRANSFER" => {
+            TransferReason::Internal
+        }
+        "INSURANCE_CLEAR" => TransferReason::InsuranceClear,
+        "WELCOME_BONUS" | "REFERRAL_KICKBACK" | "COMMISSION_REBATE" | "API_REBATE" | "CONTEST_REWARD"
+        | "FEE_RETURN" | "BFUSD_REWARD" => TransferReason::Rebate,
+        "AUTO_EXCHANGE" | "COIN_SWAP_DEPOSIT" | "COIN_SWAP_WITHDRAW" => TransferReason::Exchange,
+        "SPECIAL_FUNDING_FEE"
+        | "OPTIONS_PREMIUM_FEE"
+        | "OPTIONS_SETTLE_PROFIT"
+        | "DELIVERED_SETTELMENT"
+        | "POSITION_LIMIT_INCREASE_FEE" => TransferReason::Adjustment,
+        _ => {
+            around.strangers.values += 1;
+            TransferReason::Adjustment
+        }
+    };
+    Ok(Some(ExchangeUpdate::Transfer { id, asset: short(row.text("asset")), amount, reason }))
+}
+
+/// An error of our own making: the answer could not be understood.
+pub(crate) fn unreadable() -> Outcome {
+    Outcome::Unknown { reason: "the answer could not be read".to_owned() }
+}
+
+/// A refusal of one element of a batch.
+pub(crate) fn refusal(row: Fields<'_>) -> Option<ExchangeError> {
+    let code = row.value("code")?;
+    let code = code.as_i64().or_else(|| code.as_str()?.parse().ok())?;
+    let code = i32::try_from(code).ok().filter(|code| *code < 0)?;
+    Some(super::answer::error(code, row.text("msg")))
+}

@@ -1,0 +1,381 @@
+//! A Line carries calls to the exchange and back: in order, within the limits, signed with the exchange's time. It repeats what
+//! was definitely not executed and nothing else.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use alphaengine_core::exchange::{ExchangeError, ExchangeUpdate};
+use alphaengine_core::link::LinkUpdate;
+use alphaengine_core::market::MarketUpdate;
+use alphaengine_core::rate_limit::{Level, Limits, RateLimiter, Report, Verdict as Leave};
+use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_SECOND, Nanos, Timestamp};
+
+use super::alarm::Alarm;
+use super::answer::{self, Because, Verdict};
+use super::call::{Answer, Call, Finished, Lane, ORDER_TIMEOUT, Purpose, Security};
+use super::clock::{Clock, Measured};
+use super::query::Query;
+use super::sign::Signer;
+use crate::wire::{Effect, Heard, HttpId, HttpRequest, HttpResponse, Method, SocketId, TimerId, TransportError};
+
+/// How often a call is repeated that was not executed, after 200, 400 and 800 ms (`binance-usdm.md` section 5).
+const REPEATS: u8 = 3;
+const FIRST_PAUSE: Nanos = 200 * NANOS_PER_MILLI;
+/// The clock is measured again so often.
+const MEASURE_EVERY: Nanos = 300 * NANOS_PER_SECOND;
+/// Without a stated end, a 418 is at least so long (section 5).
+const SHORTEST_BAN: Nanos = 120 * NANOS_PER_SECOND;
+
+#[derive(Debug)]
+struct InFlight {
+    call: Call,
+    sent_at: Timestamp,
+}
+
+#[derive(Debug)]
+pub(crate) struct Line {
+    effects: Vec<Effect>,
+    signer: Option<Signer>,
+    pub clock: Clock,
+    pub limiter: RateLimiter,
+    last_http: u64,
+    last_socket: u64,
+    last_timer: u64,
+    pending: BTreeMap<HttpId, InFlight>,
+    queue: VecDeque<Call>,
+    pub finished: VecDeque<Finished>,
+    alarms: BTreeMap<TimerId, Alarm>,
+    measuring: bool,
+    missed_measures: u32,
+    pump_at: Timestamp,
+    limit_told: Option<Timestamp>,
+    access_lost: bool,
+    stopped: bool,
+}
+
+impl Line {
+    pub fn new(signer: Option<Signer>, limits: Limits) -> Line {
+        Line {
+            effects: Vec::new(),
+            signer,
+            clock: Clock::default(),
+            limiter: RateLimiter::new(limits),
+            last_http: 0,
+            last_socket: 0,
+            last_timer: 0,
+            pending: BTreeMap::new(),
+            queue: VecDeque::new(),
+            finished: VecDeque::new(),
+            alarms: BTreeMap::new(),
+            measuring: false,
+            missed_measures: 0,
+            pump_at: Timestamp::MAX,
+            limit_told: None,
+            access_lost: false,
+            stopped: false,
+        }
+    }
+
+    pub fn effects(&mut self) -> std::vec::Drain<'_, Effect> {
+        self.effects.drain(..)
+    }
+
+    /// Nothing leaves any more; what waits was definitely not executed.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+        for call in std::mem::take(&mut self.queue) {
+            let error = answer::error(0, "the session stopped before this was sent");
+            self.end(call.purpose, Answer::Refused(error), Timestamp::MIN);
+        }
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    #[inline]
+    pub fn market(&mut self, update: MarketUpdate) {
+        self.effects.push(Effect::Input(Heard::Market(update)));
+    }
+
+    pub fn exchange(&mut self, update: ExchangeUpdate) {
+        self.effects.push(Effect::Input(Heard::Exchange(update)));
+    }
+
+    pub fn link(&mut self, update: LinkUpdate) {
+        self.exchange(ExchangeUpdate::Link(update));
+    }
+
+    pub fn ready(&mut self) {
+        self.effects.push(Effect::Input(Heard::Ready));
+    }
+
+    pub fn open(&mut self, url: String) -> SocketId {
+        self.last_socket += 1;
+        let socket = SocketId(self.last_socket);
+        self.effects.push(Effect::Open { socket, url });
+        socket
+    }
+
+    pub fn say(&mut self, socket: SocketId, text: String) {
+        self.effects.push(Effect::Send { socket, text });
+    }
+
+    pub fn close(&mut self, socket: SocketId) {
+        self.effects.push(Effect::Close { socket });
+    }
+
+    pub fn alarm(&mut self, at: Timestamp, alarm: Alarm) {
+        self.last_timer += 1;
+        let timer = TimerId(self.last_timer);
+        self.alarms.insert(timer, alarm);
+        self.effects.push(Effect::Timer { timer, at });
+    }
+
+    /// What a timer was for; `None` when it fired before.
+    pub fn alarmed(&mut self, timer: TimerId) -> Option<Alarm> {
+        self.alarms.remove(&timer)
+    }
+
+    /// Gives a call its place in the queue. `pump` sends it.
+    pub fn call(&mut self, call: Call) {
+        self.queue.push_back(call);
+    }
+
+    /// Begins to measure the exchange's clock, unless that is under way.
+    pub fn measure(&mut self) {
+        if !self.measuring {
+            self.measuring = true;
+            self.clock.begin();
+            self.ask_time(Timestamp::MIN);
+        }
+    }
+
+    fn ask_time(&mut self, due: Timestamp) {
+        let call = Call::get(Purpose::Time, "/fapi/v1/time", Query::new(), 1);
+        let urgency = alphaengine_core::rate_limit::Urgency::Vital;
+        self.queue.push_front(Call { timeout: ORDER_TIMEOUT, ..call.asks_again(0).urgency(urgency).due(due) });
+    }
+
+    /// Sends what may leave now, in the order of the queue.
+    pub fn pump(&mut self, at: Timestamp) {
+        if self.stopped || self.queue.is_empty() {
+            return;
+        }
+        let mut next = Timestamp::MAX;
+        let mut held: Vec<Lane> = Vec::new();
+        for call in std::mem::take(&mut self.queue) {
+            if call.useless_after < at {
+                let late = || answer::error(-1003, "not sent: it waited longer than it was of use");
+                let error = call.last_error.clone().unwrap_or_else(late);
+                self.end(call.purpose, Answer::Refused(error), at);
+                continue;
+            }
+            match self.hindrance(at, &call, &held) {
+                None => self.send(at, call),
+                Some(until) => {
+                    next = next.min(until).min(call.useless_after.plus(1));
+                    if call.lane != Lane::Free {
+                        held.push(call.lane.clone());
+                    }
+                    self.queue.push_back(call);
+                }
+            }
+        }
+        if next < Timestamp::MAX && (next < self.pump_at || self.pump_at <= at) {
+            self.pump_at = next;
+            self.alarm(next, Alarm::Pump);
+        }
+    }
+
+    /// When a call may be tried again; `None` when it may leave now. What waits for an answer waits for no time.
+    fn hindrance(&mut self, at: Timestamp, call: &Call, held: &[Lane]) -> Option<Timestamp> {
+        if call.due > at {
+            return Some(call.due);
+        }
+        let waits_for_clock = !self.clock.is_set() || (call.clock_repaired && self.measuring);
+        if call.security == Security::Signed && waits_for_clock {
+            return Some(Timestamp::MAX);
+        }
+        let in_flight = self.pending.values().map(|flight| &flight.call.lane);
+        if held.iter().chain(in_flight).any(|earlier| call.lane.must_follow(earlier)) {
+            return Some(Timestamp::MAX);
+        }
+        match self.limiter.verdict(self.clock.server(at), call.cost, call.urgency) {
+            Leave::Now => None,
+            Leave::At(until) => Some(self.clock.local(until)),
+        }
+    }
+
+    fn send(&mut self, at: Timestamp, call: Call) {
+        let mut query = call.query.clone();
+        if call.security == Security::Signed {
+            query.put("recvWindow", call.recv_window_ms);
+            query.put("timestamp", self.clock.stamp(at));
+            if let Some(signer) = &self.signer {
+                // Encoded already, and the last of all.
+                let signature = signer.sign(query.as_str());
+                query.put_encoded("signature", &signature);
+            }
+        }
+        self.last_http += 1;
+        let id = HttpId(self.last_http);
+        self.limiter.sent(self.clock.server(at), call.cost, call.urgency);
+        self.effects.push(Effect::Http(HttpRequest {
+            id,
+            method: call.method,
+            path: call.path,
+            query: query.into_string(),
+            with_key: call.security != Security::Open,
+            timeout: call.timeout,
+        }));
+        self.pending.insert(id, InFlight { call, sent_at: at });
+    }
+
+    /// The path of a request that is on its way.
+    pub fn path(&self, id: HttpId) -> Option<&'static str> {
+        self.pending.get(&id).map(|flight| flight.call.path)
+    }
+
+    /// Judges an answer. What ends a call comes out in `finished`.
+    pub fn answered(&mut self, at: Timestamp, id: HttpId, answer: Result<HttpResponse, TransportError>) {
+        let Some(InFlight { mut call, sent_at }) = self.pending.remove(&id) else {
+            return;
+        };
+        let report = answer.as_ref().map_or_else(|_| Report::default(), answer::report);
+        // The weight header of the book ticker is wrong (section 3.1), but nobody asks for it here.
+        self.limiter.answered(self.clock.server(sent_at), self.clock.server(at), call.cost, report);
+        self.watch_reserve(at);
+        let verdict = answer::judge(&answer);
+        if call.purpose == Purpose::Time
+            && !matches!(verdict, Verdict::NotExecuted { because: Because::Limit { .. }, .. })
+        {
+            return self.timed(at, sent_at, answer);
+        }
+        match verdict {
+            Verdict::Accepted => {
+                self.access_lost &= call.security == Security::Open;
+                let body = answer.map(|response| response.body).unwrap_or_default();
+                self.end(call.purpose, Answer::Accepted(body), sent_at);
+            }
+            Verdict::Refused(error) => {
+                self.watch_access(&error, call.security);
+                self.end(call.purpose, Answer::Refused(error), sent_at);
+            }
+            Verdict::Unknown(_) if call.method == Method::Get && call.attempts < call.asks_again => {
+                self.repeat(at, call, 5 * FIRST_PAUSE);
+            }
+            Verdict::Unknown(reason) => self.end(call.purpose, Answer::Unknown(reason), sent_at),
+            Verdict::NotExecuted { error, because } => {
+                call.last_error = Some(error.clone());
+                match because {
+                    Because::Clock if !call.clock_repaired => {
+                        call.clock_repaired = true;
+                        self.queue.push_front(call);
+                        self.measure();
+                    }
+                    Because::Clock => self.end(call.purpose, Answer::Refused(error), sent_at),
+                    Because::OrderLimit => {
+                        self.limiter.forbid_orders(self.clock.server(at));
+                        self.queue.push_front(call);
+                    }
+                    Because::Limit { status, until_ms, after_s } => {
+                        self.limited(at, status, until_ms, after_s);
+                        self.queue.push_front(call);
+                    }
+                    Because::Overload if call.attempts < REPEATS => self.repeat(at, call, FIRST_PAUSE),
+                    Because::Overload => self.end(call.purpose, Answer::Refused(error), sent_at),
+                }
+            }
+        }
+    }
+
+    /// Puts a call back at its place, to be sent again after a pause that doubles.
+    fn repeat(&mut self, at: Timestamp, mut call: Call, pause: Nanos) {
+        call.due = at.plus(pause << call.attempts.min(6));
+        call.attempts += 1;
+        if self.stopped {
+            let error = call.last_error.unwrap_or_else(|| answer::error(0, "the session stopped"));
+            return self.end(call.purpose, Answer::Refused(error), at);
+        }
+        self.queue.push_front(call);
+    }
+
+    fn end(&mut self, purpose: Purpose, answer: Answer, sent_at: Timestamp) {
+        self.finished.push_back(Finished { purpose, answer, sent_at });
+    }
+
+    /// An answer to the question after the exchange's time, or none.
+    fn timed(&mut self, at: Timestamp, sent_at: Timestamp, answer: Result<HttpResponse, TransportError>) {
+        let server = answer.ok().filter(|response| response.status == 200).and_then(|response| {
+            let time: super::json::ServerTime = serde_json::from_slice(&response.body).ok()?;
+            Timestamp::from_millis(time.server_time)
+        });
+        let measured = match server {
+            Some(server) => {
+                self.missed_measures = 0;
+                self.clock.sample(sent_at, at, server)
+            }
+            None => {
+                self.missed_measures = self.missed_measures.saturating_add(1);
+                self.clock.missed()
+            }
+        };
+        match measured {
+            Measured::More => {
+                let pause = i64::from(self.missed_measures.min(30)) * NANOS_PER_SECOND;
+                self.ask_time(at.plus(pause));
+            }
+            Measured::Set => self.measured(at),
+            Measured::Stepped { from_ms, to_ms } => {
+                self.link(LinkUpdate::ClockStepped { from_ms, to_ms });
+                self.measured(at);
+            }
+        }
+    }
+
+    fn measured(&mut self, at: Timestamp) {
+        self.measuring = false;
+        self.alarm(at.plus(MEASURE_EVERY), Alarm::Measure);
+    }
+
+    fn limited(&mut self, at: Timestamp, status: u16, until_ms: Option<i64>, after_s: Option<i64>) {
+        let server = self.clock.server(at);
+        let stated = until_ms.and_then(Timestamp::from_millis);
+        let after = after_s.map(|seconds| server.plus(seconds.saturating_mul(NANOS_PER_SECOND)));
+        let unstated = if status == 418 { server.plus(SHORTEST_BAN) } else { self.limiter.next_minute(server) };
+        let until = stated.max(after).unwrap_or(unstated);
+        self.limiter.forbid(until);
+        self.tell_limit(status, self.clock.local(until));
+    }
+
+    fn tell_limit(&mut self, status: u16, until: Timestamp) {
+        if self.limit_told.is_none_or(|told| told < until) {
+            self.limit_told = Some(until);
+            self.link(LinkUpdate::RateLimited { status, until });
+            self.alarm(until, Alarm::LimitOver);
+        }
+    }
+
+    /// Tells when our own budget leaves only the reserve: status 0, because the exchange said nothing.
+    fn watch_reserve(&mut self, at: Timestamp) {
+        let server = self.clock.server(at);
+        if self.limiter.level(server) == Level::Reserve && self.limit_told.is_none() {
+            let until = self.clock.local(self.limiter.next_minute(server));
+            self.tell_limit(0, until);
+        }
+    }
+
+    /// The end of a limit has come, unless it was moved.
+    pub fn limit_over(&mut self, at: Timestamp) {
+        if self.limit_told.take_if(|until| *until <= at).is_some() {
+            self.link(LinkUpdate::RateLimitOver);
+        }
+    }
+
+    fn watch_access(&mut self, error: &ExchangeError, security: Security) {
+        if security != Security::Open && answer::is_access_lost(error.code) && !self.access_lost {
+            self.access_lost = true;
+            self.link(LinkUpdate::AccessLost { code: error.code, message: error.message.to_string() });
+        }
+    }
+}
