@@ -3,6 +3,7 @@
 //! Only orders and cancels go over the wire. What else the session asks for (time, listen key, history) is answered here, so that a
 //! fault hits nothing but the order.
 
+#![allow(clippy::disallowed_methods, reason = "sockets and processes live in real time")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot run should say so at once")]
 
 mod driver_kit;
