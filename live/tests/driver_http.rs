@@ -1,6 +1,8 @@
 //! The faults of HTTP (`simulation.md` section 2, F1, F2, F6 to F13) through the real driver.
 //!
-//! Each test shows what arrives; what the session makes of it is `binance::classify`'s matter.
+//! Each test shows what arrives; what the session makes of it is shown by `driver_outcomes.rs`.
+
+#![allow(clippy::disallowed_methods, reason = "sockets and processes live in real time")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot run should say so at once")]
 
 mod driver_kit;

@@ -2,6 +2,7 @@
 //!
 //! What concerns a whole process runs in a child: this test program again, with one of its ignored tests.
 #![cfg(unix)]
+#![allow(clippy::disallowed_methods, reason = "sockets and processes live in real time")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot run should say so at once")]
 
 use std::fs::File;

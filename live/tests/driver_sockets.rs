@@ -1,4 +1,6 @@
 //! The faults of sockets through the real driver: reset, end, half-open, slow, and an engine that does not keep up.
+
+#![allow(clippy::disallowed_methods, reason = "sockets and processes live in real time")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot run should say so at once")]
 
 mod driver_kit;

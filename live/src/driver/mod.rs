@@ -23,6 +23,8 @@
 //! A body without a length (closed by the end of the connection) that is cut short looks whole from here; Binance sends a length
 //! or chunks. A time-out counts as lost even if no byte had left.
 
+#![allow(clippy::disallowed_methods, reason = "a driver lives in real time")]
+
 mod http;
 mod inbox;
 mod sentence;

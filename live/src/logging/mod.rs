@@ -1,8 +1,10 @@
 //! Logs go to standard error, one line an event: for people on a terminal, as JSON for machines.
 //!
 //! A log never stops the program: lines are written by a thread of their own, and when that thread cannot keep up or cannot write
-//! (a closed pipe, a full disk, a stopped terminal) lines are left out and counted. What repeats is said once
-//! (the same line once in ten seconds), and what looks like a key or a signature is never written ([`redact()`]).
+//! (a closed pipe, a full disk, a stopped terminal) lines are left out and counted. The same
+//! line is said once in ten seconds and then counted, and what looks like a key or a signature is never written ([`redact()`]).
+
+#![allow(clippy::disallowed_methods, reason = "a log lives in real time")]
 
 mod layer;
 mod redact;

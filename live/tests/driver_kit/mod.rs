@@ -1,4 +1,6 @@
 //! What the driver's tests share: a driver with its inbox, and a loopback server that does exactly what a test tells it.
+
+#![allow(clippy::disallowed_methods, reason = "sockets and processes live in real time")]
 #![allow(dead_code, reason = "each test program uses its own part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot run should say so at once")]
 
