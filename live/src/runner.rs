@@ -1,7 +1,7 @@
 //! The Runner drives a bot with real sockets: it waits for what arrives or is due, writes it to the tape, hands it to the bot and
 //! carries out what the bot says. It decides nothing about trading.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use alphaengine_core::command::{OperatorCommand, OperatorOrder, StopPolicy};
 use alphaengine_core::engine;
@@ -13,7 +13,7 @@ use alphaengine_core::strategy::Strategy;
 use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_SECOND, Nanos, Timestamp};
 
 use crate::bot::{Bot, News};
-use crate::clock::{deadline, now};
+use crate::clock::{deadline, instant, now};
 use crate::driver::{Arrival, Driver, Inbox, Received, Stop};
 use crate::service::ServiceManager;
 use crate::status::{self, Status};
@@ -155,7 +155,7 @@ impl<S: Strategy> Runner<S> {
         }
         if now >= self.status_due {
             self.status_due = now.plus(SHOW_STATUS_EVERY);
-            self.parts.service.pet(Instant::now());
+            self.parts.service.pet(instant());
             self.parts.status.show(&self.bot);
             self.parts.service.status(&status::line(&self.bot));
             if let Some(recorder) = &mut self.parts.recorder {
