@@ -31,6 +31,8 @@ use log::Timed;
 const TRIES: usize = 5;
 /// Frames whose way to the strategy is timed, at least.
 const FRAMES: usize = 500_000;
+/// The same with a sleep before each.
+const QUIET_FRAMES: usize = 5_000;
 /// Orders that are placed and cancelled.
 const ORDERS: usize = 20_000;
 const DURABLE_ORDERS: usize = 1_000;
@@ -125,7 +127,25 @@ fn frames_to_strategy() {
     for (name, times) in names.iter().zip(&mut times) {
         quantiles(name, times);
     }
+    quantiles("all, the thread slept before each", &mut after_sleep(&frames));
     clock();
+}
+
+/// The same on a quiet market: the thread wakes for each frame, and what it needs is in no cache any more.
+fn after_sleep(frames: &[Frame]) -> Vec<Duration> {
+    let mut desk = Desk::running(true, NoLog, frames[0].at);
+    let sockets = [desk.socket(Route::Public), desk.socket(Route::Market)];
+    let mut times = Vec::new();
+    for frame in &frames[..QUIET_FRAMES] {
+        if desk.is_due(frame.at) {
+            desk.settle();
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        let begun = Instant::now();
+        desk.bot.hear(desk.at, News::Frame { socket: sockets[frame.route as usize], text: &frame.text }).unwrap();
+        times.extend(desk.probe().called.take().map(|(_, at)| at - begun));
+    }
+    times
 }
 
 /// Everything that is measured of one decision.
