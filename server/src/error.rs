@@ -40,3 +40,22 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_port_says_no_to_is_a_sentence_with_a_next_step() {
+        let address: SocketAddr = "127.0.0.1:80".parse().unwrap();
+        for (kind, sentence) in [
+            (io::ErrorKind::AddrInUse, "127.0.0.1:80 is in use by another program: stop it, or choose another port"),
+            (io::ErrorKind::PermissionDenied, "127.0.0.1:80 needs rights that this user does not have: choose a port"),
+            (io::ErrorKind::AddrNotAvailable, "127.0.0.1:80 is not an address of this machine: use 127.0.0.1"),
+            (io::ErrorKind::OutOfMemory, "could not listen on 127.0.0.1:80: out of memory"),
+        ] {
+            let error = Error::listen(address, kind.into()).to_string();
+            assert!(error.starts_with(sentence), "{error}");
+        }
+    }
+}

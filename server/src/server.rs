@@ -66,7 +66,10 @@ impl Shared {
     pub(crate) fn market_passes(&self) {
         let passed = self.exchange().market_passes();
         if let Err(error) = passed {
-            self.ends_with(Err(error.to_string()));
+            self.ends_with(Err(match error {
+                Error::Feed(what) => what,
+                other => other.to_string(),
+            }));
         }
     }
 

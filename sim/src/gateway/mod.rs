@@ -342,6 +342,8 @@ impl Gateway {
             (self.tapes.get_mut(update.symbol.index()), self.contracts.get(update.symbol.index()))
         {
             tape.hear(update, &contract.instrument);
+            // Else an order before the first live update would be of the wall clock's time, and a recording's market behind it.
+            self.clock = Some(self.clock.map_or(update.at, |clock| clock.max(update.at)));
         }
     }
 
