@@ -17,6 +17,8 @@ pub enum Error {
     Listen { address: SocketAddr, source: io::Error },
     #[error("could not start the server's thread: {0}")]
     Thread(io::Error),
+    #[error("the server's thread ended by a mistake in the program: its last words are on stderr, please report them")]
+    Died,
     #[error("the data hold nothing: name a dataset with updates for these symbols and this span")]
     NoData,
     #[error("the data end at {last}, inside the history that was asked for: ask for less history, or give more data")]

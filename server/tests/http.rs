@@ -88,6 +88,26 @@ fn data_that_cannot_be_read_on_are_told_and_the_server_still_answers() {
     assert_eq!(ask(server.address(), "GET", "/fapi/v1/ping").status, 200);
 }
 
+/// One update, then a mistake in the program.
+struct Mistaken(bool);
+
+impl Feed for Mistaken {
+    type Error = DiskWentAway;
+
+    fn next_into(&mut self, update: &mut MarketUpdate) -> Result<bool, DiskWentAway> {
+        assert!(!self.0, "a mistake that this test makes on purpose");
+        self.0 = true;
+        Failing(0).next_into(update)
+    }
+}
+
+#[test]
+fn a_server_that_died_does_not_keep_its_owner_waiting() {
+    let config = ServerConfig { speed: Speed::Times(1), history: 0, ..config() };
+    let server = Server::start(config, &market::instruments(), Mistaken(false)).unwrap();
+    assert!(matches!(server.wait(), Err(Error::Died)));
+}
+
 #[test]
 fn who_holds_the_server_can_look_at_the_gateway_and_turn_its_clock() {
     let server = start(config());
