@@ -130,7 +130,7 @@ fn parameters_come_in_the_query_or_in_the_body_and_both_are_signed() {
     ] {
         let response = exchange.raw("POST", ORDER, &query, &body, Some(KEY));
         assert_eq!(response.status, 200, "{}", json(&response));
-        assert_eq!(header(&response, "x-mbx-order-count-10s").is_some(), true);
+        assert!(header(&response, "x-mbx-order-count-10s").is_some());
     }
     let body = format!("symbol=BTCUSDT&orderId=1&timestamp={START}");
     let body = format!("{body}&signature={}", sign(SECRET, &body));

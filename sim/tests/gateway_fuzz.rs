@@ -119,7 +119,7 @@ proptest! {
         ),
     ) {
         let mut exchange = Exchange::new();
-        exchange.listen_to_user();
+        let user = exchange.listen_to_user();
         for (number, (path, method, params)) in requests.into_iter().enumerate() {
             let (status, body) = exchange.send(method, path, &params);
             prop_assert!(matches!(status, 200 | 400 | 404 | 429), "{method} {path} {params}: {status} {body}");
@@ -129,6 +129,13 @@ proptest! {
                 exchange.open(BTC, "100100");
                 exchange.tick();
             }
+        }
+        // What the events told last is what the exchange has.
+        let events = exchange.frames(user);
+        if let Some(last) = events.iter().rev().find(|event| event["e"] == "ACCOUNT_UPDATE") {
+            let told = |field: &str| last["a"]["B"][0][field].as_str().map(money);
+            prop_assert_eq!(told("wb"), Some(exchange.gateway.wallet_total()));
+            prop_assert_eq!(told("cw"), Some(exchange.gateway.exchange().wallet()));
         }
         prop_assert_eq!(
             exchange.ok("GET", "/fapi/v3/balance", "")[0]["balance"].as_str().map(money),

@@ -347,3 +347,84 @@ fn batches_answer_in_their_order_with_errors_among_them() {
     let gone = exchange.ok("DELETE", "/fapi/v1/batchOrders", "symbol=BTCUSDT&origClientOrderIdList=[%22b1%22]");
     assert_eq!(gone[0]["code"], json!(-2011));
 }
+
+/// The same script gives the same bytes, twice.
+#[test]
+fn a_run_in_steps_is_repeatable() {
+    let run = || {
+        let mut exchange = Exchange::new();
+        let user = exchange.listen_to_user();
+        let names = "streams=btcusdt@kline_1m/btcusdt@depth/btcusdt@bookTicker/btcusdt@markPrice@1s/btcusdt@aggTrade";
+        exchange.connect("/stream", names);
+        let mut answers = Vec::new();
+        for step in 0..50_i64 {
+            let (a, b) = (format!("{}", 100_000 + step * 37 % 500), format!("{}", 100_000 + step * 53 % 500));
+            let high = if a > b { a.clone() } else { b.clone() };
+            let low = if a > b { b.clone() } else { a.clone() };
+            exchange.close_minute(BTC, [&a, &high, &low, &b]);
+            exchange.open(BTC, &b);
+            let side = if step % 3 == 0 { "SELL" } else { "BUY" };
+            answers.push(exchange.ok(
+                "POST",
+                ORDER,
+                &format!("symbol=BTCUSDT&side={side}&type=LIMIT&timeInForce=GTC&quantity=0.010&price=100200"),
+            ));
+        }
+        let frames: Vec<String> = exchange.heard.iter().map(|frame| format!("{frame:?}")).collect();
+        assert!(kinds(&exchange.frames(user)).contains("TRADE"));
+        (answers, frames)
+    };
+    let (first, second) = (run(), run());
+    assert_eq!(first.0, second.0);
+    assert!(first.1.len() > 200);
+    assert_eq!(first.1, second.1);
+}
+
+#[test]
+fn marks_before_the_first_price_are_passed_over_as_in_a_backtest() {
+    let mut exchange = Exchange::fresh(gateway_config(), sim_config());
+    exchange.mark(BTC, "50000");
+    assert!(exchange.gateway.exchange().mark_price(BTC).is_zero());
+    assert_eq!(exchange.get("/fapi/v1/premiumIndex", "symbol=BTCUSDT")["markPrice"], json!("50000.00000000"));
+    exchange.open(BTC, "100000");
+    assert_eq!(exchange.gateway.exchange().mark_price(BTC), price("100000"));
+    exchange.mark(BTC, "100001");
+    assert_eq!(exchange.gateway.exchange().mark_price(BTC), price("100001"));
+}
+
+/// With the name of the child its own, it is found and cancelled under that name.
+#[test]
+fn a_child_may_get_a_name_of_its_own() {
+    let config = alphaengine_sim::gateway::GatewayConfig { child_keeps_client_id: false, ..gateway_config() };
+    let mut exchange = Exchange::with(config, sim_config());
+    let user = exchange.listen_to_user();
+    let stop = "algoType=CONDITIONAL&symbol=BTCUSDT&side=SELL&type=STOP&triggerPrice=99950&price=100100&quantity=0.01&clientAlgoId=s";
+    exchange.ok("POST", "/fapi/v1/algoOrder", stop);
+    exchange.close_minute(BTC, ["100000", "100000", "99900", "99900"]);
+    let events = exchange.frames(user);
+    assert_eq!(kinds(&events), "algo:NEW algo:TRIGGERING algo:TRIGGERED NEW");
+    let name = events[3]["o"]["c"].as_str().unwrap().to_owned();
+    assert!(name.starts_with("web_"), "{name}");
+    exchange.ok("DELETE", ORDER, &format!("symbol=BTCUSDT&origClientOrderId={name}"));
+    assert_eq!(kinds(&exchange.frames(user)), "CANCELED algo:FINISHED");
+    assert_eq!(exchange.code("DELETE", ORDER, "symbol=BTCUSDT&origClientOrderId=s"), -2011);
+}
+
+/// Between the halves of an update the account knows of the fill, and the public not yet of the price.
+#[test]
+fn the_exchange_moves_before_the_public_is_told() {
+    use alphaengine_core::market::{BarOpen, MarketData, Timeframe};
+    let sim = alphaengine_sim::SimConfig { market_fill: alphaengine_sim::MarketFill::NextPrice, ..sim_config() };
+    let mut exchange = Exchange::with(gateway_config(), sim);
+    exchange.close_minute(BTC, ["100000", "100000", "100000", "100000"]);
+    let ack = exchange.ok("POST", ORDER, "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.010&newOrderRespType=RESULT");
+    assert_eq!(ack["status"], json!("NEW"), "it waits for the next price");
+    let opening = MarketData::BarOpen(BarOpen { price: price("100500"), timeframe: Timeframe::M1 });
+    let next = update(exchange.now, BTC, opening);
+    exchange.gateway.market_moves(exchange.wall(), &next);
+    let found = exchange.ok("GET", ORDER, &format!("symbol=BTCUSDT&orderId={}", ack["orderId"]));
+    assert_eq!((&found["status"], &found["avgPrice"]), (&json!("FILLED"), &json!("100500.00")));
+    assert_eq!(exchange.get("/fapi/v1/ticker/price", "symbol=BTCUSDT")["price"], json!("100000.00"));
+    exchange.gateway.market_is_told(exchange.wall(), &next);
+    assert_eq!(exchange.get("/fapi/v1/ticker/price", "symbol=BTCUSDT")["price"], json!("100500.00"));
+}
