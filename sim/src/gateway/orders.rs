@@ -135,7 +135,9 @@ impl Gateway {
         let (order_type, price_match) = match kind {
             "MARKET" => {
                 for name in ["timeInForce", "price"] {
-                    if params.text(name).is_some() {
+                    // A price of zero says that there is none.
+                    let is_none = params.text(name).is_none_or(|text| text.parse() == Ok(Price::ZERO));
+                    if !is_none {
                         return Err(ApiError::new(-1106, format!("Parameter '{name}' sent when not required.")));
                     }
                 }

@@ -7,7 +7,8 @@ use super::error::ApiError;
 use super::request::{decode, decode_pairs};
 use super::sockets::{Connection, Door};
 use super::topic::{Key, Topic};
-use super::{ConnectionId, Gateway, Response, refusal};
+use super::wire::refusal;
+use super::{ConnectionId, Gateway, Response};
 
 /// Length of a listen key: no market stream is that long without an `@`.
 const SHORTEST_KEY: usize = 20;
