@@ -428,3 +428,30 @@ fn the_exchange_moves_before_the_public_is_told() {
     exchange.gateway.market_is_told(exchange.wall(), &next);
     assert_eq!(exchange.get("/fapi/v1/ticker/price", "symbol=BTCUSDT")["price"], json!("100500.00"));
 }
+
+/// `binance-usdm.md` section 7.2.
+#[test]
+fn orders_are_forgotten_in_their_time() {
+    const DAY: i64 = 24 * 3_600_000;
+    let mut exchange = Exchange::new();
+    exchange.ok("POST", ORDER, "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.010&newClientOrderId=filled");
+    for name in ["canceled", "open"] {
+        let order = "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.01&price=99000";
+        exchange.ok("POST", ORDER, &format!("{order}&newClientOrderId={name}"));
+    }
+    exchange.ok("DELETE", ORDER, "symbol=BTCUSDT&origClientOrderId=canceled");
+    let known = |exchange: &mut Exchange| -> Vec<&str> {
+        let query =
+            |name: &&str| exchange.send("GET", ORDER, &format!("symbol=BTCUSDT&origClientOrderId={name}")).0 == 200;
+        ["filled", "canceled", "open"].into_iter().filter(query).collect()
+    };
+    exchange.now = START + 3 * DAY;
+    exchange.open(BTC, "100000");
+    assert_eq!(known(&mut exchange), ["filled", "canceled", "open"]);
+    exchange.now += 1;
+    exchange.open(BTC, "100000");
+    assert_eq!(known(&mut exchange), ["filled", "open"]);
+    exchange.now = START + 90 * DAY + 1;
+    exchange.open(BTC, "100000");
+    assert_eq!(known(&mut exchange), ["open"]);
+}

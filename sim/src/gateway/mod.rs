@@ -93,6 +93,20 @@ struct Call<'a> {
 }
 
 /// Our Binance.
+///
+/// ```
+/// use alphaengine_core::instrument::{Catalog, Instruments};
+/// use alphaengine_core::units::Timestamp;
+/// use alphaengine_sim::SimConfig;
+/// use alphaengine_sim::gateway::{Gateway, GatewayConfig, Request};
+///
+/// let instruments = Instruments::new(vec![Catalog::builtin().get(&"BTCUSDT".parse()?)?.clone()])?;
+/// let mut gateway = Gateway::new(GatewayConfig::default(), SimConfig::default(), &instruments);
+/// let request = Request { method: "GET", path: "/fapi/v1/time", query: "", headers: &[], body: b"" };
+/// let response = gateway.handle(Timestamp::from_date(2026, 11, 25).unwrap_or_default(), &request);
+/// assert_eq!((response.status, response.body.as_slice()), (200, br#"{"serverTime":1795564800000}"#.as_slice()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Gateway {
     config: GatewayConfig,

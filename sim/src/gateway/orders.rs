@@ -309,7 +309,7 @@ impl Gateway {
             (Some(id), _) => self.records.get(id),
             (None, name) => name.and_then(|name| self.records.named(symbol, &name.parse().ok()?)),
         };
-        found.filter(|order| order.spec.symbol == symbol)
+        found.filter(|order| order.spec.symbol == symbol && order.is_remembered(self.market_now()))
     }
 }
 

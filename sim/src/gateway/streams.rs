@@ -78,7 +78,9 @@ impl Gateway {
     }
 
     fn topic(&self, name: &str) -> Option<Key> {
-        Topic::parse(name, |symbol| self.symbols.get(symbol).copied())
+        // Streams are named in lower case only: any other name is silent.
+        let find = |symbol: &str| self.symbols.get(symbol).copied().filter(|_| !symbol.contains(char::is_uppercase));
+        Topic::parse(name, find)
     }
 
     /// A frame of a stream connection.
