@@ -138,9 +138,9 @@ impl Account {
         match rows_of(answer) {
             Ok(rows) => {
                 for row in &rows {
-                    if Fields::of(row).and_then(|row| job.read(around, part, row)).is_err() {
-                        around.strangers.malformed += 1;
-                        let reason = format!("a part of the snapshot could not be read ({part:?})");
+                    if let Err(error) = Fields::of(row).and_then(|row| job.read(around, part, row)) {
+                        around.strangers.malformed(format_args!("{part:?} of the snapshot: {error}"));
+                        let reason = format!("{part:?} of the snapshot could not be read: {error}");
                         job.failure.get_or_insert(Outcome::Unknown { reason });
                     }
                 }
@@ -210,10 +210,13 @@ impl Account {
         let symbol = job.symbol;
         let read: Result<Vec<OrderUpdate>, Malformed> =
             rows.iter().map(|row| trade(Fields::of(row)?, symbol, around.instruments)).collect();
-        let Ok(mut updates) = read else {
-            around.strangers.malformed += 1;
-            self.trades.remove(&id);
-            return around.answer(id, Outcome::Unknown { reason: "a trade could not be read".to_owned() });
+        let mut updates = match read {
+            Ok(updates) => updates,
+            Err(error) => {
+                around.strangers.malformed(format_args!("trade: {error}"));
+                self.trades.remove(&id);
+                return around.answer(id, Outcome::Unknown { reason: format!("a trade could not be read: {error}") });
+            }
         };
         make_fees_positive(&mut updates);
         job.rows = updates;
@@ -305,10 +308,10 @@ impl Account {
                     until = until.max(at);
                     updates.extend(update.map(|update| (at, update)));
                 }
-                Err(_) => {
-                    around.strangers.malformed += 1;
+                Err(error) => {
+                    around.strangers.malformed(format_args!("income: {error}"));
                     if let Some(id) = id {
-                        let reason = "a row of income could not be read".to_owned();
+                        let reason = format!("a row of income could not be read: {error}");
                         return around.answer(id, Outcome::Unknown { reason });
                     }
                 }

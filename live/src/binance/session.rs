@@ -228,9 +228,9 @@ impl Session {
 
     /// A frame that is not written as usual: other spacing, an answer to a control frame, an announcement.
     fn odd_frame(&mut self, at: Timestamp, socket: SocketId, text: &[u8]) {
-        let Ok(frame) = serde_json::from_slice::<Value>(text) else {
-            self.strangers.malformed += 1;
-            return;
+        let frame = match serde_json::from_slice::<Value>(text) {
+            Ok(frame) => frame,
+            Err(error) => return self.strangers.malformed(format_args!("market frame: {error}")),
         };
         if let (Some(name), Some(data)) = (frame.get("stream").and_then(Value::as_str), frame.get("data")) {
             let (name, data) = (name.to_owned(), data.to_string());
@@ -280,7 +280,7 @@ impl Session {
                     Said::Old => {}
                 }
             }
-            Err(_) => self.strangers.malformed += 1,
+            Err(error) => self.strangers.malformed(format_args!("{kind:?}: {error}")),
         }
         if change != Change::None {
             self.changed(at, change);
@@ -388,7 +388,7 @@ impl Session {
             streams_up: self.sockets.up().collect(),
             latency: self.latency,
             frames: self.frames,
-            strangers: self.strangers,
+            strangers: self.strangers.clone(),
         }
     }
 

@@ -72,9 +72,12 @@ impl User {
 
     /// Takes one frame of the private stream, bare or wrapped.
     pub fn frame(&mut self, around: &mut Around<'_>, at: Timestamp, frame: &[u8]) -> (Consequence, Option<i64>) {
-        let Ok(value) = serde_json::from_slice::<Value>(frame) else {
-            around.strangers.malformed += 1;
-            return (Consequence::None, None);
+        let value = match serde_json::from_slice::<Value>(frame) {
+            Ok(value) => value,
+            Err(error) => {
+                around.strangers.malformed(format_args!("account event: {error}"));
+                return (Consequence::None, None);
+            }
         };
         let event = value.get("data").filter(|data| data.is_object()).unwrap_or(&value);
         if event.get("e").is_none() {
@@ -91,8 +94,9 @@ impl User {
         self.heard.push_back(frame.to_vec());
         let consequence = match Fields::of(event).and_then(|event| self.event(around, at, event)) {
             Ok(consequence) => consequence,
-            Err(_) => {
-                around.strangers.malformed += 1;
+            Err(error) => {
+                let name = event.get("e").and_then(Value::as_str).unwrap_or("event");
+                around.strangers.malformed(format_args!("{name}: {error}"));
                 Consequence::None
             }
         };
@@ -272,8 +276,8 @@ impl User {
             });
             if !known && due > at {
                 self.orphans.push((due, event));
-            } else if self.order(around, at, fields, false).is_err() {
-                around.strangers.malformed += 1;
+            } else if let Err(error) = self.order(around, at, fields, false) {
+                around.strangers.malformed(format_args!("ORDER_TRADE_UPDATE: {error}"));
             }
         }
     }

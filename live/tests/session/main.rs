@@ -4,8 +4,10 @@
 
 mod boot;
 mod depth;
+mod garbage;
 mod limits;
 mod orders;
+mod payloads;
 mod streams;
 mod unknown;
 mod user;
