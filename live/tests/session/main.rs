@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot run should say so at once")]
 
 mod boot;
+mod bootstrap;
 mod depth;
 mod garbage;
 mod limits;
