@@ -1,5 +1,7 @@
 //! Sets `cfg(shared_data)` where the recordings for tests are, so that tests without them show as ignored.
 
+#![allow(clippy::disallowed_methods, reason = "a build script is configured by its environment")]
+
 use std::path::PathBuf;
 
 fn main() {

@@ -72,7 +72,7 @@ impl Session {
                     Said::Update(update) => self.line.market(update),
                     Said::Closed(bar) => {
                         may_call = true;
-                        self.history.closed(&mut self.line, symbol, bar);
+                        self.history.closed(&mut self.line, at, symbol, bar);
                     }
                     Said::Forming { open_time } => self.history.forming(&mut self.line, at, symbol, open_time),
                     Said::Trade(update, trade) => {

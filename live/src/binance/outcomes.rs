@@ -44,6 +44,10 @@ impl Session {
             Purpose::Batch(orders) => self.batch_placed(&orders, &answer),
             Purpose::Change(id) => {
                 let outcome = done(&answer);
+                // An answer that was lost leaves the mode to the next snapshot.
+                if let (Some(hedge), Outcome::Done) = (self.mode_changes.remove(&id), &outcome) {
+                    self.user.hedge = hedge;
+                }
                 self.answer(id, outcome);
             }
             Purpose::CancelAll(id) => self.swept(id, &answer),

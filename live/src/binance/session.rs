@@ -55,6 +55,8 @@ pub struct Session {
     pub(super) sweeps: BTreeMap<RequestId, (usize, Outcome)>,
     /// Conditional orders whose child is asked about.
     pub(super) children: BTreeMap<RequestId, (SymbolId, ClientOrderId, u64)>,
+    /// Changes of the position mode that are on their way.
+    pub(super) mode_changes: BTreeMap<RequestId, bool>,
     /// Symbols with a dead man's switch.
     pub(super) guarded: BTreeSet<SymbolId>,
     pub(super) started: bool,
@@ -84,6 +86,7 @@ impl Session {
             unsent: Vec::new(),
             sweeps: BTreeMap::new(),
             children: BTreeMap::new(),
+            mode_changes: BTreeMap::new(),
             guarded: BTreeSet::new(),
             started: false,
             warming: false,
@@ -129,6 +132,9 @@ impl Session {
             Request::Income { since } => self.account.ask_income(&mut self.line, at, Some(id), since),
             Request::CancelAll { .. } => {
                 self.sweeps.insert(id, (2, Outcome::Done));
+            }
+            Request::SetHedgeMode { hedge } => {
+                self.mode_changes.insert(id, hedge);
             }
             _ => {}
         }
@@ -205,7 +211,7 @@ impl Session {
             }
             Alarm::Replace(socket) => self.replace(at, socket),
             Alarm::Retire(socket) => self.sockets.retire(&mut self.line, socket),
-            Alarm::BarLate(symbol) => self.history.late(&mut self.line, symbol),
+            Alarm::BarLate(symbol) => self.history.late(&mut self.line, at, symbol),
             Alarm::Income => {
                 if let Some(since) = self.user.income_since {
                     self.account.ask_income(&mut self.line, at, None, since);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use alphaengine_core::exchange::{ExchangeUpdate, Execution, ExpiryReason, Fill, FundingPayment, OrderUpdate, Setting};
-use alphaengine_core::id::ClientOrderId;
+use alphaengine_core::id::{ClientOrderId, order_sequence};
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::PositionSide;
@@ -142,8 +142,16 @@ impl User {
         let parent = around.owners.parent(symbol, order_id);
         let own = around.owners.name(symbol, order_id);
         // A child may carry a name of its own, and its event may overtake the trigger that links the two.
+        let is_ours = order_sequence(&short(named)).is_some();
         let is_child = !matches!(o.text("ot"), "" | "LIMIT" | "MARKET" | "LIQUIDATION");
-        if may_wait && parent.is_none() && own.is_none() && is_child && !named.is_empty() && !is_liquidation(named) {
+        if may_wait
+            && parent.is_none()
+            && own.is_none()
+            && is_child
+            && !is_ours
+            && !named.is_empty()
+            && !is_liquidation(named)
+        {
             let mut kept = serde_json::Map::new();
             for name in ["E", "T", "o", "e"] {
                 if let Some(value) = event.value(name) {
