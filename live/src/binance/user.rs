@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use alphaengine_core::exchange::{ExchangeUpdate, Execution, ExpiryReason, Fill, FundingPayment, OrderUpdate, Setting};
-use alphaengine_core::id::ClientOrderId;
+use alphaengine_core::id::{ClientOrderId, order_sequence};
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::PositionSide;
@@ -72,9 +72,12 @@ impl User {
 
     /// Takes one frame of the private stream, bare or wrapped.
     pub fn frame(&mut self, around: &mut Around<'_>, at: Timestamp, frame: &[u8]) -> (Consequence, Option<i64>) {
-        let Ok(value) = serde_json::from_slice::<Value>(frame) else {
-            around.strangers.malformed += 1;
-            return (Consequence::None, None);
+        let value = match serde_json::from_slice::<Value>(frame) {
+            Ok(value) => value,
+            Err(error) => {
+                around.strangers.malformed(format_args!("account event: {error}"));
+                return (Consequence::None, None);
+            }
         };
         let event = value.get("data").filter(|data| data.is_object()).unwrap_or(&value);
         if event.get("e").is_none() {
@@ -91,8 +94,9 @@ impl User {
         self.heard.push_back(frame.to_vec());
         let consequence = match Fields::of(event).and_then(|event| self.event(around, at, event)) {
             Ok(consequence) => consequence,
-            Err(_) => {
-                around.strangers.malformed += 1;
+            Err(error) => {
+                let name = event.get("e").and_then(Value::as_str).unwrap_or("event");
+                around.strangers.malformed(format_args!("{name}: {error}"));
                 Consequence::None
             }
         };
@@ -138,8 +142,16 @@ impl User {
         let parent = around.owners.parent(symbol, order_id);
         let own = around.owners.name(symbol, order_id);
         // A child may carry a name of its own, and its event may overtake the trigger that links the two.
+        let is_ours = order_sequence(&short(named)).is_some();
         let is_child = !matches!(o.text("ot"), "" | "LIMIT" | "MARKET" | "LIQUIDATION");
-        if may_wait && parent.is_none() && own.is_none() && is_child && !named.is_empty() && !is_liquidation(named) {
+        if may_wait
+            && parent.is_none()
+            && own.is_none()
+            && is_child
+            && !is_ours
+            && !named.is_empty()
+            && !is_liquidation(named)
+        {
             let mut kept = serde_json::Map::new();
             for name in ["E", "T", "o", "e"] {
                 if let Some(value) = event.value(name) {
@@ -272,8 +284,8 @@ impl User {
             });
             if !known && due > at {
                 self.orphans.push((due, event));
-            } else if self.order(around, at, fields, false).is_err() {
-                around.strangers.malformed += 1;
+            } else if let Err(error) = self.order(around, at, fields, false) {
+                around.strangers.malformed(format_args!("ORDER_TRADE_UPDATE: {error}"));
             }
         }
     }
