@@ -21,7 +21,7 @@ use crate::wire::{Effect, Heard, HttpId, HttpRequest, HttpResponse, Method, Sock
 const REPEATS: u8 = 3;
 const FIRST_PAUSE: Nanos = 200 * NANOS_PER_MILLI;
 /// The clock is measured again so often.
-const MEASURE_EVERY: Nanos = 300 * NANOS_PER_SECOND;
+const MEASURE_EVERY: Nanos = 30 * NANOS_PER_SECOND;
 /// Without a stated end, a 418 is at least so long (section 5).
 const SHORTEST_BAN: Nanos = 120 * NANOS_PER_SECOND;
 
