@@ -110,7 +110,7 @@ mod boot {
         venue.position("4", "96.25");
         venue.holds("10049.46");
         let desk = venue.restart(desk, live());
-        assert_eq!(venue.asked()[1..], ["trades 0 from 1003", "trades 1 since", "income", "snapshot"]);
+        assert_eq!(venue.asked()[1..], ["trades 0 since", "trades 1 since", "income", "snapshot"]);
         assert_eq!(desk.state().mode, EngineMode::Running);
         assert_eq!((held(&desk), desk.state().orders.len()), ("4".into(), 0));
         assert_eq!(desk.engine.account().wallet(), money("10049.46"));

@@ -49,6 +49,8 @@ const MOST_LOOKS: u32 = 6;
 /// What moved money may be told late, so each question reaches back a little; what is known already is left out.
 const OVERLAP: Nanos = 10 * NANOS_PER_MINUTE;
 
+/// Trades after which the end of a round is recorded although nothing differed.
+const TELL_AFTER_TRADES: u64 = 500;
 /// Numbers of orders that are remembered; the exchange counts upwards, so the oldest go first.
 const MOST_NUMBERS: usize = 10_000;
 
@@ -102,6 +104,8 @@ pub(super) struct Reconciler {
     /// The last trade that the exchange itself listed, by symbol; what the stream told since may have gaps.
     pub(super) listed: Vec<Option<u64>>,
     pub(super) income_since: Option<Timestamp>,
+    /// Trades that were booked when the end of a round was last recorded.
+    pub(super) trades_told: u64,
     pub(super) seen: Vec<Drift>,
     pub(super) is_watching: bool,
     pub(super) touched: Touched,
@@ -133,6 +137,7 @@ impl Reconciler {
             held: BTreeSet::new(),
             listed: vec![None; symbols],
             income_since: None,
+            trades_told: 0,
             seen: Vec::new(),
             is_watching: false,
             touched: Touched::default(),
@@ -267,7 +272,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     fn trades_from(&self, symbol: SymbolId) -> u64 {
         let of = &self.state.symbols[symbol.index()];
         let listed = self.reconciler.listed[symbol.index()];
-        let known = listed.into_iter().chain(of.trades_known).min().unwrap_or(of.last_trade_id);
+        let known = listed.or(of.trades_known).unwrap_or(of.last_trade_id);
         if known == 0 { 0 } else { known + 1 }
     }
 
@@ -412,7 +417,10 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             reconciler.income_since = Some(reconciler.began);
             reconciler.is_complete = true;
             let (drifts, complete_until) = (reconciler.drifts, reconciler.began);
-            if std::mem::take(&mut reconciler.is_told) || drifts > 0 {
+            // So that the next process need not read further back than this.
+            let is_long = self.state.trades.saturating_sub(reconciler.trades_told) >= TELL_AFTER_TRADES;
+            if std::mem::take(&mut reconciler.is_told) || drifts > 0 || is_long {
+                reconciler.trades_told = self.state.trades;
                 self.record(Source::Bot, None, None, ReconcileFinished { drifts, complete_until })?;
             }
         }
