@@ -235,6 +235,24 @@ mod rounds {
     }
 
     #[test]
+    fn an_order_whose_fills_the_exchange_tells_no_more_ends_all_the_same() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let name = desk.placed(limit("3", "95"));
+        let order_id = desk.state().orders[&name].order_id;
+        venue.orders.insert(name, (order_id, qty("3"), Standing::Filled));
+        venue.position("3", "95");
+        venue.wait(&mut desk, 40);
+        // While they may still come, the position is not put right by force.
+        assert_eq!((held(&desk).as_str(), desk.state().orders.len()), ("0", 0));
+        venue.wait(&mut desk, 35);
+        assert_eq!(held(&desk), "3");
+        let expected = [format!("OrderMissing {name}: NEW / FILLED"), "Position BTCUSDT:BOTH: 0 / 3".into()];
+        assert_eq!(drifts(&desk), expected);
+        check(&desk);
+    }
+
+    #[test]
     fn the_child_of_a_conditional_order_brings_its_fills_home() {
         let mut venue = Venue::new();
         let mut desk = venue.boot(live());

@@ -826,6 +826,52 @@ mod inbox {
         assert!(shelf.reader().verify().unwrap().is_good());
     }
 
+    /// Everything that only a live session records.
+    #[test]
+    fn what_a_live_session_records_is_read_back_as_it_was() {
+        let shelf = Shelf::new();
+        let (mut desk, mut venue) = desk(&shelf);
+        let spec = OrderSpec::limit(BTC, Side::Buy, qty("2"), price("80"));
+        venue.open_order("web_1".parse().unwrap(), 5, spec);
+        venue.position("-3", "101");
+        venue.holds("9000");
+        venue.account.elsewhere = vec!["DOGEUSDT".into()];
+        support::venue::down(&mut desk, alphaengine_core::link::Route::Private);
+        support::venue::up(&mut desk, alphaengine_core::link::Route::Private);
+        venue.wait(&mut desk, 5);
+        let limits =
+            alphaengine_core::risk::Limits { max_drawdown: Some(support::money("5000")), ..Default::default() };
+        desk.operator("limits", OperatorOrder::UpdateConfig { limits });
+        let types: std::collections::BTreeSet<String> =
+            rows(&shelf.sql(), "SELECT DISTINCT event_type FROM event_store").into_iter().collect();
+        for kind in [
+            "LinkChanged",
+            "ReconcileStarted",
+            "ReconcileFinished",
+            "DriftDetected",
+            "OrderAdopted",
+            "PositionAdopted",
+            "ConfigUpdated",
+            "TransferBooked",
+        ] {
+            assert!(types.contains(kind), "{kind}: {types:?}");
+        }
+        let verdict = shelf.reader().verify().unwrap();
+        assert!(verdict.is_good(), "{:?}", verdict.findings);
+        assert_eq!(shelf.reader().fold().unwrap(), *desk.state());
+        let entities = "SELECT DISTINCT event_type || ' ' || entity_kind || ' ' || entity_id FROM event_store
+                        WHERE event_type IN ('DriftDetected', 'OrderAdopted', 'PositionAdopted') ORDER BY seq";
+        let expected = [
+            "DriftDetected ACCOUNT DOGEUSDT",
+            "DriftDetected ORDER web_1",
+            "OrderAdopted ORDER web_1",
+            "DriftDetected POSITION BTCUSDT:BOTH",
+            "PositionAdopted POSITION BTCUSDT:BOTH",
+            "DriftDetected BALANCE USDT",
+        ];
+        assert_eq!(rows(&shelf.sql(), entities), expected);
+    }
+
     #[test]
     fn what_is_urgent_goes_first_and_then_what_came_first() {
         let shelf = Shelf::new();

@@ -35,7 +35,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     pub(super) fn judge(&mut self, snapshot: &AccountSnapshot) -> Result<(), Error> {
         let reconciler = &mut self.reconciler;
         reconciler.is_watching = false;
-        let touched = std::mem::take(&mut reconciler.touched);
+        let mut touched = std::mem::take(&mut reconciler.touched);
         let is_new = self.state.met_at.is_none();
         // What cannot be judged now is looked at again where something rests on it.
         reconciler.again |= touched != Touched::default() && (reconciler.is_told || is_new);
@@ -50,6 +50,11 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                     self.fired(known, order.order_id, order.spec.qty)?;
                 }
             }
+        }
+        // Where fills are known to be on their way, they explain the difference better than an adoption would.
+        for id in self.reconciler.closing.keys() {
+            touched.money = true;
+            touched.positions.extend(self.state.orders.get(id).map(|order| order.symbol));
         }
         let before = std::mem::take(&mut self.reconciler.seen);
         let mut settled = Vec::new();

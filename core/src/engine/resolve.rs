@@ -86,7 +86,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         if order.order_id != order_id {
             self.reconciler.numbers.insert(order_id, *id);
         }
-        if self.reconciler.missing.remove(id) && !standing.is_open() {
+        let is_told = self.reconciler.closing.contains_key(id);
+        if self.reconciler.missing.remove(id) && !standing.is_open() && !is_told {
             let theirs = format!("{standing:?}").to_uppercase();
             self.drift(DriftKind::OrderMissing, Some(order.symbol), id, order.status.name(), &theirs)?;
         }
