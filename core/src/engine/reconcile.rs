@@ -456,8 +456,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 continue;
             };
             // What the account did before this store met it is in its opening balances.
-            let is_after = self.state.met_at.is_none_or(|met_at| update.at >= met_at);
-            if is_after || self.is_of_an_open_order(update) {
+            let is_after = self.state.met_at.is_some_and(|met_at| update.at >= met_at);
+            if is_after || self.is_of_our_order(update) {
                 let Some(client_order_id) = self.owner_of(update) else {
                     self.reconciler.held.insert(symbol);
                     self.reconciler.again = true;
