@@ -169,6 +169,24 @@ mod boot {
     }
 
     #[test]
+    fn an_order_that_shows_itself_ends_the_boot() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let (name, _) = desk.place(limit("1", "90"));
+        venue.silent = vec!["query"];
+        let mut desk = venue.restart(desk, live());
+        venue.open_order(name, 77, limit("1", "90"));
+        venue.wait(&mut desk, 20);
+        assert_eq!(desk.state().mode, EngineMode::Booting);
+        desk.update(name, Execution::New);
+        assert_eq!(desk.state().mode, EngineMode::Running);
+        assert!(
+            desk.sent.iter().all(|sent| !matches!(sent.request, Request::PlaceOrder { .. })),
+            "nothing is sent again"
+        );
+    }
+
+    #[test]
     fn a_question_without_an_answer_is_asked_again_after_five_seconds() {
         let mut venue = Venue::new();
         venue.silent = vec!["snapshot"];

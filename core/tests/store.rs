@@ -761,6 +761,20 @@ mod commands {
     }
 }
 
+#[test]
+fn the_store_of_a_live_session_is_made_once_and_never_removed() {
+    let shelf = Shelf::new();
+    let events = day();
+    let mut store = SqliteStore::open_or_create(&shelf.path(), scope(), &instruments()).unwrap();
+    let second = SqliteStore::open_or_create(&shelf.path(), scope(), &instruments()).err().unwrap();
+    assert!(said(&second).contains("in use by another process"), "{}", said(&second));
+    store.append(&events[..4]).unwrap();
+    store.commit().unwrap();
+    store.abandon();
+    let store = SqliteStore::open_or_create(&shelf.path(), scope(), &instruments()).unwrap();
+    assert_eq!(store.state().seq, 4);
+}
+
 /// Another process hands commands in while the writer is live.
 mod inbox {
     use super::*;
