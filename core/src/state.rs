@@ -412,8 +412,15 @@ impl State {
 
     fn adopt(&mut self, recorded: &Recorded, event: &OrderAdopted) -> Result<(), Error> {
         let (seq, client_order_id) = (recorded.seq, event.client_order_id);
-        if self.orders.contains_key(&client_order_id) {
-            return Err(Error::NameTaken { seq, client_order_id });
+        if let Some(order) = self.orders.get_mut(&client_order_id) {
+            // One that is known, further filled than its trades say.
+            if event.filled < order.filled || event.filled > order.qty {
+                return Err(Error::Overfilled { seq, qty: order.qty, filled: event.filled });
+            }
+            order.filled = event.filled;
+            let change = OrderChange::Traded { complete: false };
+            order.status = order.status.after(change).map_err(|source| Error::Illegal { seq, source })?;
+            return Ok(());
         }
         self.symbol_mut(recorded)?.open_orders += 1;
         let status = if event.filled.is_zero() { OrderStatus::New } else { OrderStatus::PartiallyFilled };

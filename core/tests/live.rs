@@ -271,6 +271,25 @@ mod rounds {
     }
 
     #[test]
+    fn an_open_order_whose_fills_the_exchange_tells_no_more_is_taken_at_its_word() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let name = desk.placed(limit("3", "95"));
+        let order_id = desk.state().orders[&name].order_id;
+        venue.open_order(name, order_id, limit("3", "95"));
+        venue.account.orders[0].filled = qty("2");
+        venue.wait(&mut desk, 40);
+        assert_eq!(drifts(&desk), [format!("OrderFilled {name}: 0 / 2")]);
+        assert_eq!(desk.state().orders[&name].filled, qty("2"));
+        venue.asked();
+        venue.wait(&mut desk, 31);
+        assert_eq!(venue.asked().len(), 4, "after that it is at peace");
+        desk.fill(name, "1", "95");
+        assert_eq!(desk.state().orders.len(), 0);
+        check(&desk);
+    }
+
+    #[test]
     fn the_child_of_a_conditional_order_brings_its_fills_home() {
         let mut venue = Venue::new();
         let mut desk = venue.boot(live());

@@ -856,6 +856,8 @@ mod inbox {
         let limits =
             alphaengine_core::risk::Limits { max_drawdown: Some(support::money("5000")), ..Default::default() };
         desk.operator("limits", OperatorOrder::UpdateConfig { limits });
+        let newest = "SELECT config_json ->> '$.limits.max_drawdown' FROM config_store ORDER BY version DESC LIMIT 1";
+        assert_eq!(rows(&shelf.sql(), newest), ["5000"]);
         let types: std::collections::BTreeSet<String> =
             rows(&shelf.sql(), "SELECT DISTINCT event_type FROM event_store").into_iter().collect();
         for kind in [

@@ -17,6 +17,7 @@ use crate::market::SymbolId;
 use crate::mode::EngineMode;
 use crate::order::{Order, OrderStatus};
 use crate::reconcile::{Drift, Touched};
+use crate::snapshot::OrderSnapshot;
 use crate::store::EventLog;
 use crate::strategy::Strategy;
 use crate::units::{NANOS_PER_MILLI, NANOS_PER_MINUTE, NANOS_PER_SECOND, Nanos, Qty, Timestamp};
@@ -96,6 +97,8 @@ pub(super) struct Reconciler {
     pub(super) missing: BTreeSet<ClientOrderId>,
     /// Orders that are over at the exchange and wait here for the rest of their fills.
     pub(super) closing: BTreeMap<ClientOrderId, (Qty, Standing)>,
+    /// Orders that are filled further than their trades say, as this look found them.
+    pub(super) behind: BTreeMap<ClientOrderId, OrderSnapshot>,
     /// Numbers of orders that the state does not hold: children of conditional orders, and orders that are over, whose fills may
     /// be told late.
     pub(super) numbers: BTreeMap<u64, ClientOrderId>,
@@ -133,6 +136,7 @@ impl Reconciler {
             queried: BTreeSet::new(),
             missing: BTreeSet::new(),
             closing: BTreeMap::new(),
+            behind: BTreeMap::new(),
             numbers: BTreeMap::new(),
             held: BTreeSet::new(),
             listed: vec![None; symbols],
@@ -250,6 +254,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         reconciler.is_watching = false;
         reconciler.queried.clear();
         reconciler.missing.clear();
+        reconciler.behind.clear();
         reconciler.held.clear();
         reconciler.due = self.now.plus(ROUND_TIMEOUT);
         if self.state.met_at.is_none() {
@@ -392,6 +397,9 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 self.reconciler.closing.remove(&id);
                 self.close_as(order, standing)?;
             }
+        }
+        if is_last {
+            self.give_up_trades()?;
         }
         if (self.reconciler.again || !self.reconciler.closing.is_empty()) && !is_last {
             self.reconciler.looks += 1;

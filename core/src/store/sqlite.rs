@@ -299,6 +299,16 @@ impl SqliteStore {
             };
             write().map_err(sqlite)?;
         }
+        if let Event::ConfigUpdated(event) = &recorded.event {
+            let config = serde_json::json!({ "limits": event.limits }).to_string();
+            let (at, session) = (recorded.at.nanos(), self.state.session);
+            self.connection
+                .execute(
+                    "INSERT INTO config_store (ts, session_id, config_json) VALUES (?1, ?2, ?3)",
+                    params![at, session.as_str(), config],
+                )
+                .map_err(sqlite)?;
+        }
         self.projector.take(&self.connection, recorded, &self.state).map_err(sqlite)
     }
 
