@@ -64,6 +64,16 @@ impl SqliteStore {
         }
     }
 
+    /// Opens the store of a live session, or makes it. One that was made here is never removed again: from its first event on it is
+    /// the only record of what was done.
+    pub fn open_or_create(path: &Path, scope: Scope, instruments: &Instruments) -> Result<SqliteStore, Error> {
+        if path.exists() {
+            return SqliteStore::open(path, scope, instruments);
+        }
+        let store = SqliteStore::create(path, scope, instruments)?;
+        Ok(SqliteStore { is_new: false, ..store })
+    }
+
     /// Opens a store to go on with it: checks the head mark, folds checkpoint and tail.
     pub fn open(path: &Path, scope: Scope, instruments: &Instruments) -> Result<SqliteStore, Error> {
         // What is no store, or a newer one, is left as it is: nothing is made beside it.
@@ -288,6 +298,16 @@ impl SqliteStore {
                 Ok(())
             };
             write().map_err(sqlite)?;
+        }
+        if let Event::ConfigUpdated(event) = &recorded.event {
+            let config = serde_json::json!({ "limits": event.limits }).to_string();
+            let (at, session) = (recorded.at.nanos(), self.state.session);
+            self.connection
+                .execute(
+                    "INSERT INTO config_store (ts, session_id, config_json) VALUES (?1, ?2, ?3)",
+                    params![at, session.as_str(), config],
+                )
+                .map_err(sqlite)?;
         }
         self.projector.take(&self.connection, recorded, &self.state).map_err(sqlite)
     }
