@@ -340,10 +340,14 @@ fn batches_answer_in_their_order_with_errors_among_them() {
     assert_eq!(answers[0]["clientOrderId"], json!("b1"));
     assert_eq!(answers[1]["code"], json!(-2022));
     assert_eq!(answers[2]["origQty"], json!("0.030"));
-    for ids in [format!("[{}]", answers[0]["orderId"]), format!("[%22{}%22]", answers[2]["orderId"])] {
+    let (first, last) = (&answers[0]["orderId"], &answers[2]["orderId"]);
+    for ids in [format!("[{first}]"), format!("[%22{last}%22]")] {
         let gone = exchange.ok("DELETE", "/fapi/v1/batchOrders", &format!("symbol=BTCUSDT&orderidlist={ids}"));
         assert_eq!(gone[0]["status"], json!("CANCELED"));
     }
+    // A bare list is read as well.
+    let gone = exchange.ok("DELETE", "/fapi/v1/batchOrders", &format!("symbol=BTCUSDT&orderIdList={first},{last}"));
+    assert_eq!((&gone[0]["code"], &gone[1]["code"]), (&json!(-2011), &json!(-2011)));
     let gone = exchange.ok("DELETE", "/fapi/v1/batchOrders", "symbol=BTCUSDT&origClientOrderIdList=[%22b1%22]");
     assert_eq!(gone[0]["code"], json!(-2011));
 }

@@ -64,13 +64,15 @@ pub(super) fn cancel_batch(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     };
     // Some send a JSON list, some a bare one.
     let parsed = serde_json::from_str::<Vec<Value>>(list);
-    let listed = parsed.unwrap_or_else(|_| list.trim_matches(['[', ']']).split(',').map(Value::from).collect());
+    let listed =
+        parsed.unwrap_or_else(|_| list.trim_matches(['[', ']', '"', ' ']).split(',').map(Value::from).collect());
     if listed.len() > CANCEL_BATCH {
         return Err(ApiError::new(-4032, "Exceed maximum cancel order size."));
     }
     let mut answers = Vec::new();
     for element in listed {
-        let text = element.as_str().map_or_else(|| element.to_string(), |text| text.trim().to_owned());
+        let text =
+            element.as_str().map_or_else(|| element.to_string(), |text| text.trim_matches(['"', ' ']).to_owned());
         let answer = if ids.is_some() {
             match text.parse() {
                 Ok(id) => gateway.cancel_order(symbol, Some(id), None),
