@@ -77,7 +77,7 @@ impl Recipe {
             instruments: self.instruments.clone(),
             base_timeframes: vec![Some(self.timeframe); self.instruments.len()],
             trade_bars: self.timeframe,
-            limits: self.limits.clone(),
+            limits: self.limits,
             recv_window: i64::from(self.recv_window_ms) * NANOS_PER_MILLI,
             commit_each_step: true,
             live: self.paper.is_none().then(LiveConfig::default),

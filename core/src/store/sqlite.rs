@@ -349,13 +349,6 @@ impl SqliteStore {
         self.end()
     }
 
-    /// Keeps the files of a new store whatever becomes of the session: a live one is never finished, it goes on later.
-    #[must_use]
-    pub fn keep(mut self) -> SqliteStore {
-        self.is_new = false;
-        self
-    }
-
     /// Removes the files of a store that was made here and never finished.
     pub fn abandon(mut self) {
         if std::mem::take(&mut self.is_new) {
