@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alphaengine_core::exchange::{ExchangeError, ExchangeUpdate, Execution, OrderUpdate, Outcome, Setting};
-use alphaengine_core::id::RequestId;
+use alphaengine_core::id::{RequestId, order_sequence};
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::rate_limit::Urgency;
@@ -52,6 +52,8 @@ struct TradesJob {
     rows: Vec<OrderUpdate>,
     more: bool,
     waiting: usize,
+    /// Whether the parents of fired orders were asked for.
+    asked_parents: bool,
 }
 
 /// What answers are read with.
@@ -183,7 +185,7 @@ impl Account {
             }
         }
         query.put("limit", PAGE);
-        let job = TradesJob { symbol, until, rows: Vec::new(), more: false, waiting: 0 };
+        let job = TradesJob { symbol, until, rows: Vec::new(), more: false, waiting: 0, asked_parents: false };
         self.trades.insert(id, job);
         around.line.call(Call::signed(Purpose::Trades(id), "/fapi/v1/userTrades", query, 5));
     }
@@ -239,8 +241,17 @@ impl Account {
         match rows_of(answer) {
             Ok(rows) => {
                 for row in rows.iter().filter_map(|row| Fields::of(row).ok()) {
-                    if let Ok(number) = row.whole("orderId") {
-                        around.owners.learn(symbol, number, row.client_order_id("clientOrderId"));
+                    let Ok(number) = row.whole("orderId") else { continue };
+                    let name = row.client_order_id("clientOrderId");
+                    around.owners.learn(symbol, number, name);
+                    // The child of a conditional order may carry a name of its own.
+                    let fired = !matches!(row.text("origType"), "" | "LIMIT" | "MARKET" | "LIQUIDATION");
+                    let is_known = around.owners.parent(symbol, number).is_some() || order_sequence(&name).is_some();
+                    if fired && !is_known && !std::mem::replace(&mut job.asked_parents, true) {
+                        job.waiting += 1;
+                        let query =
+                            Query::new().with("symbol", &around.instruments.get(symbol).symbol).with("limit", PAGE);
+                        around.line.call(Call::signed(Purpose::Parents(id), "/fapi/v1/allAlgoOrders", query, 5));
                     }
                 }
             }
@@ -260,6 +271,19 @@ impl Account {
         } else if job.waiting == 0 {
             for number in unknown {
                 around.owners.learn(symbol, number, short(&format!("order-{number}")));
+            }
+        }
+        self.finish_trades(around, id);
+    }
+
+    /// The conditional orders of a symbol, with what they became. Without an answer the children keep their own names.
+    pub fn parents(&mut self, around: &mut Around<'_>, id: RequestId, answer: &Answer) {
+        let Some(job) = self.trades.get_mut(&id) else { return };
+        job.waiting = job.waiting.saturating_sub(1);
+        let rows = rows_of(answer).unwrap_or_default();
+        for row in rows.iter().filter_map(|row| Fields::of(row).ok()) {
+            if let Ok(child) = row.whole("actualOrderId") {
+                around.owners.learn_child(job.symbol, child, row.client_order_id("clientAlgoId"));
             }
         }
         self.finish_trades(around, id);

@@ -267,6 +267,9 @@ impl Line {
                 self.repeat(at, call, 5 * FIRST_PAUSE);
             }
             Verdict::Unknown(reason) => self.end(call.purpose, Answer::Unknown(reason), sent_at),
+            Verdict::NotExecuted { error, .. } if self.stopped => {
+                self.end(call.purpose, Answer::Refused(error), sent_at)
+            }
             Verdict::NotExecuted { error, because } => {
                 call.last_error = Some(error.clone());
                 match because {

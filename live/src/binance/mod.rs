@@ -22,6 +22,7 @@ mod json;
 mod line;
 mod listen_key;
 mod market;
+mod money;
 mod orders;
 mod outcomes;
 mod owners;

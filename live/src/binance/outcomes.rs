@@ -84,6 +84,7 @@ impl Session {
             }
             Purpose::Trades(id) => account_of!(self, trades, at, id, &answer),
             Purpose::Owner { id, order_id } => account_of!(self, owner, id, order_id, &answer),
+            Purpose::Parents(id) => account_of!(self, parents, id, &answer),
             Purpose::Income(id) => {
                 let hedge = self.user.hedge;
                 account_of!(self, income, id, hedge, &answer);

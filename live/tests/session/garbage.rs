@@ -1,7 +1,7 @@
 //! Whatever comes over the wire: no panic, and no order is ever sent a second time because of it.
 
 use alphaengine_core::exchange::Request;
-use alphaengine_live::wire::{HttpResponse, TransportError};
+use alphaengine_live::wire::{HttpResponse, Method, TransportError};
 use proptest::prelude::*;
 
 use crate::orders::{cancel, place};
@@ -92,6 +92,8 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn run(world: &mut World, steps: Vec<Step>) {
     let mut orders = 0;
+    // Orders whose answer was lost, with the number of requests that had left by then.
+    let mut lost: Vec<(String, usize)> = Vec::new();
     for step in steps {
         match step {
             Step::Frame { socket, bytes } => {
@@ -111,6 +113,10 @@ fn run(world: &mut World, steps: Vec<Step>) {
                 if !world.asked.is_empty() {
                     let request = world.asked.remove(which % world.asked.len());
                     let why = "gone".to_owned();
+                    if sent && request.method == Method::Post && request.path == "/fapi/v1/order" {
+                        let name = request.query.split("newClientOrderId=").nth(1).unwrap_or("");
+                        lost.push((name.split('&').next().unwrap_or("").to_owned(), world.sent.len()));
+                    }
                     let error = if sent { TransportError::Lost(why) } else { TransportError::NotSent(why) };
                     world.session.on_http(world.at, request.id, Err(error));
                     world.take();
@@ -145,6 +151,13 @@ fn run(world: &mut World, steps: Vec<Step>) {
             }
             Step::Pass(millis) => world.pass(i64::from(millis) * SECOND / 1_000),
         }
+    }
+    for (name, before) in lost {
+        let parameter = format!("newClientOrderId={name}&");
+        assert!(
+            !world.sent[before..].iter().any(|request| request.query.contains(&parameter)),
+            "{name} was sent again"
+        );
     }
 }
 
