@@ -101,6 +101,7 @@ fn config(timeframe: Option<Timeframe>) -> Config {
         limits: Limits::default(),
         recv_window: 2_000_000_000,
         commit_each_step: false,
+        live: None,
     }
 }
 

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use alphaengine::Strategies;
-use alphaengine::backtest::{Costs, DataArg, Options, StoreChoice, Window};
+use alphaengine::backtest::{Costs, DataArg, Options, SceneOptions, StoreChoice, Window};
 use alphaengine::core::attached::IndicatorKind;
 use alphaengine::core::units::NANOS_PER_MINUTE;
 use alphaengine::datasets::chunk::Chunk;
@@ -290,8 +290,7 @@ fn seen(files: &[File], end: i64) -> Vec<(Timestamp, String)> {
 /// The defaults of the command, with nothing kept.
 fn options(data: Vec<DataArg>) -> Options {
     let rate = |text: &str| text.parse::<Rate>().unwrap();
-    Options {
-        params: Vec::new(),
+    let scene = SceneOptions {
         data,
         symbols: Vec::new(),
         timeframe: None,
@@ -313,9 +312,8 @@ fn options(data: Vec<DataArg>) -> Options {
         require_funding: false,
         exchange_info: None::<&Path>.map(Path::to_owned),
         brackets: None,
-        limits: Default::default(),
-        store: StoreChoice::None,
-    }
+    };
+    Options { params: Vec::new(), scene, limits: Default::default(), store: StoreChoice::None }
 }
 
 /// The log shows what a strategy did; this shows what it could see, whether it used it or not.

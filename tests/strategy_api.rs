@@ -45,6 +45,7 @@ fn run<S: Strategy + Clone>(strategy: S, base: Option<Timeframe>, hedge: bool, c
         limits: Limits::default(),
         recv_window: 2_000_000_000,
         commit_each_step: false,
+        live: None,
     };
     let mut engine = Engine::new(config, strategy, NoLog);
     while let Some((at, input)) = world.next(engine.wake_at()).unwrap() {

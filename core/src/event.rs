@@ -207,7 +207,8 @@ events! {
     ReconcileFinished { drifts: u64, complete_until: Timestamp }
     /// State and exchange say different things about something. What repairs it follows.
     DriftDetected { kind: DriftKind, subject: String, ours: String, theirs: String }
-    /// An open order at the exchange that this store did not know: somebody else's, or one that was believed absent.
+    /// An open order at the exchange that this store did not know: somebody else's, or one that was believed absent. Of one that is
+    /// known, how far it is filled, when no trade tells it.
     OrderAdopted {
         client_order_id: ClientOrderId,
         order_id: u64,

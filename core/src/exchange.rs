@@ -169,7 +169,8 @@ pub enum Outcome {
     },
     NotFound,
     Snapshot(Box<AccountSnapshot>),
-    /// Each is an [`Execution::Trade`]. With `more` there are further ones after the last.
+    /// Each is an [`Execution::Trade`]. With `more` there are further ones after the last. The exchange's list names orders by their
+    /// number only (`binance-usdm.md` section 3.3), so the client order id may be empty: the engine finds whose each is.
     Trades {
         trades: Vec<OrderUpdate>,
         more: bool,

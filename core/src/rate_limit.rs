@@ -179,7 +179,7 @@ impl RateLimiter {
 
     /// The exchange said that there were too many orders: none leaves before the next ten seconds begin.
     pub fn forbid_orders(&mut self, at: Timestamp) {
-        self.orders_until = self.orders_until.max(self.orders_10s.next(at));
+        self.orders_until = self.orders_until.max(self.orders_10s.end(at));
     }
 
     /// The end of the ban, while there is one.
@@ -189,7 +189,7 @@ impl RateLimiter {
 
     /// When the weight of the running minute is forgotten.
     pub fn next_minute(&self, at: Timestamp) -> Timestamp {
-        self.weight.next(at)
+        self.weight.end(at)
     }
 
     pub fn level(&mut self, at: Timestamp) -> Level {
@@ -259,7 +259,15 @@ impl Window {
         if at.since(self.opened) < TURN_MARGIN { self.count().max(self.before) } else { self.count() }
     }
 
+    /// When the count is lower for certain: just after a turn that is when the one before is forgotten.
     fn next(&self, at: Timestamp) -> Timestamp {
+        let opened = at.max(self.opened).floor_to(self.length);
+        let turned = opened.plus(TURN_MARGIN);
+        if opened <= at && at < turned { turned } else { self.end(at) }
+    }
+
+    /// When the count of the running window is forgotten for certain.
+    fn end(&self, at: Timestamp) -> Timestamp {
         at.max(self.opened).floor_to(self.length).plus(self.length + TURN_MARGIN)
     }
 
@@ -323,9 +331,19 @@ mod tests {
     fn at_the_turn_of_the_minute_the_old_count_still_holds() {
         let mut limiter = limiter(100);
         limiter.sent(second(30), Cost::weight(90), Urgency::Poll);
+        limiter.answered(second(30), second(31), Cost::weight(90), Report::default());
         assert_eq!(limiter.used_weight(Timestamp::from_nanos(second(60).nanos() + 1)), 90);
-        assert_eq!(limiter.verdict(second(60), Cost::weight(20), Urgency::Poll), Verdict::At(second(121)));
+        assert_eq!(limiter.verdict(second(60), Cost::weight(20), Urgency::Poll), Verdict::At(second(61)));
         assert_eq!(limiter.verdict(second(61), Cost::weight(20), Urgency::Poll), Verdict::Now);
+    }
+
+    #[test]
+    fn what_is_on_its_way_at_the_turn_may_count_in_the_new_minute() {
+        let mut limiter = limiter(100);
+        limiter.sent(second(59), Cost::weight(90), Urgency::Poll);
+        assert_eq!(limiter.used_weight(second(62)), 90);
+        limiter.answered(second(59), second(63), Cost::weight(90), Report::default());
+        assert_eq!(limiter.used_weight(second(63)), 0);
     }
 
     #[test]
@@ -350,10 +368,12 @@ mod tests {
         for _ in 0..9 {
             assert_eq!(limiter.verdict(second(1), Cost::ORDER, Urgency::Order), Verdict::Now);
             limiter.sent(second(1), Cost::ORDER, Urgency::Order);
+            limiter.answered(second(1), second(1), Cost::ORDER, Report::default());
         }
         assert_eq!(limiter.verdict(second(2), Cost::ORDER, Urgency::Order), Verdict::At(second(11)));
         assert_eq!(limiter.verdict(second(2), Cost::ORDER, Urgency::Vital), Verdict::Now);
         limiter.sent(second(2), Cost::ORDER, Urgency::Vital);
+        limiter.answered(second(2), second(2), Cost::ORDER, Report::default());
         assert_eq!(limiter.verdict(second(2), Cost::ORDER, Urgency::Vital), Verdict::At(second(11)));
         assert_eq!(limiter.verdict(second(11), Cost::ORDER, Urgency::Order), Verdict::Now);
     }

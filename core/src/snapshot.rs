@@ -40,7 +40,7 @@ pub struct PositionSnapshot {
     /// Signed.
     pub qty: Qty,
     pub entry_price: Price,
-    /// The isolated margin; zero with cross margin.
+    /// The isolated margin without unrealised profit (`isolatedWallet`); zero with cross margin.
     pub margin: Money,
 }
 

@@ -101,8 +101,8 @@ pub struct SymbolState {
     pub last_funding: [Timestamp; 3],
     /// Open orders of the symbol.
     pub open_orders: u32,
-    /// While trades may have been missed, the last id before that: a process began, or the account's stream was lost, and no
-    /// comparison has followed. Of backtests nothing is missed.
+    /// The last trade up to which the exchange's own list was read to the end, as far as the log tells: after it the stream may
+    /// have missed some. `None` in backtests, where nothing is missed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trades_known: Option<u64>,
 }
@@ -236,7 +236,9 @@ impl State {
                 self.mode = EngineMode::Booting;
                 self.links_down.clear();
                 if event.mode != Mode::Backtest {
-                    self.trades_may_be_missed();
+                    for symbol in &mut self.symbols {
+                        symbol.trades_known.get_or_insert(symbol.last_trade_id);
+                    }
                 }
             }
             Event::EngineModeChanged(event) => {
@@ -382,9 +384,6 @@ impl State {
             Event::LinkChanged(event) => match event.link {
                 LinkUpdate::StreamDown { route, .. } => {
                     self.links_down.insert(route);
-                    if route == Route::Private {
-                        self.trades_may_be_missed();
-                    }
                 }
                 LinkUpdate::StreamUp { route } => {
                     self.links_down.remove(&route);
@@ -394,7 +393,9 @@ impl State {
             Event::ReconcileFinished(event) => {
                 self.met_at.get_or_insert(recorded.at);
                 self.complete_until = Some(event.complete_until);
-                self.symbols.iter_mut().for_each(|symbol| symbol.trades_known = None);
+                for symbol in &mut self.symbols {
+                    symbol.trades_known = Some(symbol.last_trade_id);
+                }
             }
             Event::OrderAdopted(event) => self.adopt(recorded, event)?,
             Event::PositionAdopted(event) => {
@@ -411,8 +412,15 @@ impl State {
 
     fn adopt(&mut self, recorded: &Recorded, event: &OrderAdopted) -> Result<(), Error> {
         let (seq, client_order_id) = (recorded.seq, event.client_order_id);
-        if self.orders.contains_key(&client_order_id) {
-            return Err(Error::NameTaken { seq, client_order_id });
+        if let Some(order) = self.orders.get_mut(&client_order_id) {
+            // One that is known, further filled than its trades say.
+            if event.filled < order.filled || event.filled > order.qty {
+                return Err(Error::Overfilled { seq, qty: order.qty, filled: event.filled });
+            }
+            order.filled = event.filled;
+            let change = OrderChange::Traded { complete: false };
+            order.status = order.status.after(change).map_err(|source| Error::Illegal { seq, source })?;
+            return Ok(());
         }
         self.symbol_mut(recorded)?.open_orders += 1;
         let status = if event.filled.is_zero() { OrderStatus::New } else { OrderStatus::PartiallyFilled };
@@ -430,13 +438,6 @@ impl State {
         };
         self.orders.insert(client_order_id, order);
         Ok(())
-    }
-
-    /// From here on trades may pass unheard, until a comparison with the exchange is finished.
-    fn trades_may_be_missed(&mut self) {
-        for symbol in &mut self.symbols {
-            symbol.trades_known.get_or_insert(symbol.last_trade_id);
-        }
     }
 
     /// A setting of this kind was answered, or found to be so: whoever asked for it waits no longer.

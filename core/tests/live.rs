@@ -110,7 +110,7 @@ mod boot {
         venue.position("4", "96.25");
         venue.holds("10049.46");
         let desk = venue.restart(desk, live());
-        assert_eq!(venue.asked()[1..], ["trades 0 from 1003", "trades 1 since", "income", "snapshot"]);
+        assert_eq!(venue.asked()[1..], ["trades 0 since", "trades 1 since", "income", "snapshot"]);
         assert_eq!(desk.state().mode, EngineMode::Running);
         assert_eq!((held(&desk), desk.state().orders.len()), ("4".into(), 0));
         assert_eq!(desk.engine.account().wallet(), money("10049.46"));
@@ -166,6 +166,24 @@ mod boot {
         assert_eq!(desk.state().mode, EngineMode::Running);
         assert_eq!(desk.puppet.heard(), ["start"]);
         check(&desk);
+    }
+
+    #[test]
+    fn an_order_that_shows_itself_ends_the_boot() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let (name, _) = desk.place(limit("1", "90"));
+        venue.silent = vec!["query"];
+        let mut desk = venue.restart(desk, live());
+        venue.open_order(name, 77, limit("1", "90"));
+        venue.wait(&mut desk, 20);
+        assert_eq!(desk.state().mode, EngineMode::Booting);
+        desk.update(name, Execution::New);
+        assert_eq!(desk.state().mode, EngineMode::Running);
+        assert!(
+            desk.sent.iter().all(|sent| !matches!(sent.request, Request::PlaceOrder { .. })),
+            "nothing is sent again"
+        );
     }
 
     #[test]
@@ -231,6 +249,43 @@ mod rounds {
         venue.wait(&mut desk, 31);
         assert_eq!((held(&desk).as_str(), desk.state().orders.len()), ("1", 0));
         assert_eq!(drifts(&desk), [format!("OrderMissing {name}: PARTIALLY_FILLED / CANCELED")]);
+        check(&desk);
+    }
+
+    #[test]
+    fn an_order_whose_fills_the_exchange_tells_no_more_ends_all_the_same() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let name = desk.placed(limit("3", "95"));
+        let order_id = desk.state().orders[&name].order_id;
+        venue.orders.insert(name, (order_id, qty("3"), Standing::Filled));
+        venue.position("3", "95");
+        venue.wait(&mut desk, 40);
+        // While they may still come, the position is not put right by force.
+        assert_eq!((held(&desk).as_str(), desk.state().orders.len()), ("0", 0));
+        venue.wait(&mut desk, 35);
+        assert_eq!(held(&desk), "3");
+        let expected = [format!("OrderMissing {name}: NEW / FILLED"), "Position BTCUSDT:BOTH: 0 / 3".into()];
+        assert_eq!(drifts(&desk), expected);
+        check(&desk);
+    }
+
+    #[test]
+    fn an_open_order_whose_fills_the_exchange_tells_no_more_is_taken_at_its_word() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let name = desk.placed(limit("3", "95"));
+        let order_id = desk.state().orders[&name].order_id;
+        venue.open_order(name, order_id, limit("3", "95"));
+        venue.account.orders[0].filled = qty("2");
+        venue.wait(&mut desk, 40);
+        assert_eq!(drifts(&desk), [format!("OrderFilled {name}: 0 / 2")]);
+        assert_eq!(desk.state().orders[&name].filled, qty("2"));
+        venue.asked();
+        venue.wait(&mut desk, 31);
+        assert_eq!(venue.asked().len(), 4, "after that it is at peace");
+        desk.fill(name, "1", "95");
+        assert_eq!(desk.state().orders.len(), 0);
         check(&desk);
     }
 

@@ -761,6 +761,20 @@ mod commands {
     }
 }
 
+#[test]
+fn the_store_of_a_live_session_is_made_once_and_never_removed() {
+    let shelf = Shelf::new();
+    let events = day();
+    let mut store = SqliteStore::open_or_create(&shelf.path(), scope(), &instruments()).unwrap();
+    let second = SqliteStore::open_or_create(&shelf.path(), scope(), &instruments()).err().unwrap();
+    assert!(said(&second).contains("in use by another process"), "{}", said(&second));
+    store.append(&events[..4]).unwrap();
+    store.commit().unwrap();
+    store.abandon();
+    let store = SqliteStore::open_or_create(&shelf.path(), scope(), &instruments()).unwrap();
+    assert_eq!(store.state().seq, 4);
+}
+
 /// Another process hands commands in while the writer is live.
 mod inbox {
     use super::*;
@@ -824,6 +838,54 @@ mod inbox {
         let never = Ticket { key: "k2".into() };
         assert_eq!(shelf.reader().outcome(&never).unwrap(), None);
         assert!(shelf.reader().verify().unwrap().is_good());
+    }
+
+    /// Everything that only a live session records.
+    #[test]
+    fn what_a_live_session_records_is_read_back_as_it_was() {
+        let shelf = Shelf::new();
+        let (mut desk, mut venue) = desk(&shelf);
+        let spec = OrderSpec::limit(BTC, Side::Buy, qty("2"), price("80"));
+        venue.open_order("web_1".parse().unwrap(), 5, spec);
+        venue.position("-3", "101");
+        venue.holds("9000");
+        venue.account.elsewhere = vec!["DOGEUSDT".into()];
+        support::venue::down(&mut desk, alphaengine_core::link::Route::Private);
+        support::venue::up(&mut desk, alphaengine_core::link::Route::Private);
+        venue.wait(&mut desk, 5);
+        let limits =
+            alphaengine_core::risk::Limits { max_drawdown: Some(support::money("5000")), ..Default::default() };
+        desk.operator("limits", OperatorOrder::UpdateConfig { limits });
+        let newest = "SELECT config_json ->> '$.limits.max_drawdown' FROM config_store ORDER BY version DESC LIMIT 1";
+        assert_eq!(rows(&shelf.sql(), newest), ["5000"]);
+        let types: std::collections::BTreeSet<String> =
+            rows(&shelf.sql(), "SELECT DISTINCT event_type FROM event_store").into_iter().collect();
+        for kind in [
+            "LinkChanged",
+            "ReconcileStarted",
+            "ReconcileFinished",
+            "DriftDetected",
+            "OrderAdopted",
+            "PositionAdopted",
+            "ConfigUpdated",
+            "TransferBooked",
+        ] {
+            assert!(types.contains(kind), "{kind}: {types:?}");
+        }
+        let verdict = shelf.reader().verify().unwrap();
+        assert!(verdict.is_good(), "{:?}", verdict.findings);
+        assert_eq!(shelf.reader().fold().unwrap(), *desk.state());
+        let entities = "SELECT DISTINCT event_type || ' ' || entity_kind || ' ' || entity_id FROM event_store
+                        WHERE event_type IN ('DriftDetected', 'OrderAdopted', 'PositionAdopted') ORDER BY seq";
+        let expected = [
+            "DriftDetected ACCOUNT DOGEUSDT",
+            "DriftDetected ORDER web_1",
+            "OrderAdopted ORDER web_1",
+            "DriftDetected POSITION BTCUSDT:BOTH",
+            "PositionAdopted POSITION BTCUSDT:BOTH",
+            "DriftDetected BALANCE USDT",
+        ];
+        assert_eq!(rows(&shelf.sql(), entities), expected);
     }
 
     #[test]

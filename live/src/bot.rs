@@ -82,8 +82,9 @@ impl<S: Strategy, L: EventLog> Bot<S, L> {
 
     /// Begins to connect.
     pub fn start(&mut self, at: Timestamp) -> Result<(), engine::Error> {
-        self.now = at;
-        self.session.start(at);
+        // The local clock may be behind that of the process that wrote the store.
+        self.now = at.max(self.engine.state().at);
+        self.session.start(self.now);
         self.settle()
     }
 

@@ -50,6 +50,7 @@ pub enum Speed {
     /// By hand: each `POST /sim/v1/step` is half a step. The first half moves the exchange over all updates of one instant, and
     /// its user events go out; the second half tells the market streams. Where the first half has no user event the second
     /// follows in the same call.
+    /// Before the first step there is history and no market: orders are refused.
     Stepped,
 }
 

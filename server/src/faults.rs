@@ -326,4 +326,16 @@ mod tests {
             assert!(error.contains(reason), "{json}: {error}");
         }
     }
+
+    #[test]
+    fn a_plan_comes_from_a_file_and_a_missing_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plan.json");
+        let missing = FaultPlan::read(&path).unwrap_err().to_string();
+        assert!(missing.contains("plan.json") && missing.contains("No such file"), "{missing}");
+        std::fs::write(&path, r#"[{"on": {"path": "/x"}, "fault": {"kind": "drop_request"}}]"#).unwrap();
+        let plan = FaultPlan::read(&path).unwrap();
+        assert_eq!(plan.0[0].fault, Fault::DropRequest { how: How::Eof });
+        assert_eq!(FaultPlan::parse(&serde_json::to_string(&plan).unwrap()).unwrap(), plan);
+    }
 }

@@ -11,6 +11,24 @@
 //!
 //! One thread runs all of it, so requests reach the gateway in the order in which they arrive.
 //!
+//! ```
+//! use alphaengine_core::instrument::{Catalog, Instruments};
+//! use alphaengine_core::market::{MarkPrice, MarketData, MarketUpdate, SymbolId};
+//! use alphaengine_core::units::Timestamp;
+//! use alphaengine_server::{Server, ServerConfig};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let instruments = Instruments::new(vec![Catalog::builtin().get(&"BTCUSDT".parse()?)?.clone()])?;
+//! let mark = MarketData::MarkPrice(MarkPrice { price: "60000".parse()? });
+//! let feed = vec![MarketUpdate { at: Timestamp::ZERO, symbol: SymbolId(0), data: mark }];
+//!
+//! let config = ServerConfig { address: "127.0.0.1:0".parse()?, ..ServerConfig::default() };
+//! let server = Server::start(config, &instruments, feed.into_iter())?;
+//! println!("--rest-url http://{0} --ws-url ws://{0}", server.address());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Streams
 //!
 //! A WebSocket upgrade is answered on every path that the gateway knows: `/ws`, `/stream`, `/public`, `/market`, `/private`,

@@ -66,7 +66,10 @@ impl Shared {
     pub(crate) fn market_passes(&self) {
         let passed = self.exchange().market_passes();
         if let Err(error) = passed {
-            self.ends_with(Err(error.to_string()));
+            self.ends_with(Err(match error {
+                Error::Feed(what) => what,
+                other => other.to_string(),
+            }));
         }
     }
 
@@ -170,7 +173,7 @@ impl Server {
     /// Waits until the server is over: when the data are, and it was not asked to idle then.
     ///
     /// # Errors
-    /// When the data could not be read on. The server still answers.
+    /// When the data could not be read on: the server still answers. When its thread has ended by a panic.
     pub fn wait(&self) -> Result<(), Error> {
         while !self.wait_for(A_WHILE)? {}
         Ok(())
@@ -185,6 +188,7 @@ impl Server {
         let waited = self.shared.ended.wait_timeout_while(end, span, |end| end.is_none());
         let (end, _) = waited.unwrap_or_else(PoisonError::into_inner);
         match &*end {
+            None if self.thread.as_ref().is_none_or(JoinHandle::is_finished) => Err(Error::Died),
             None => Ok(false),
             Some(Ok(())) => Ok(true),
             Some(Err(error)) => Err(Error::Feed(error.clone())),

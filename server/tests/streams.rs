@@ -133,7 +133,7 @@ fn the_newest_candle_is_the_one_of_this_minute() {
         let newest = klines.as_array().unwrap().last().unwrap()[0].as_i64().unwrap();
         let after = minute(status(&server)["wall"].as_i64().unwrap());
         assert!(newest <= after);
-        newest >= before && klines.as_array().unwrap().len() == 6
+        newest >= before && klines.as_array().unwrap().len() >= 6
     });
 }
 
@@ -146,9 +146,10 @@ fn a_recording_keeps_its_own_times() {
 
 #[test]
 fn a_consumer_that_does_not_read_is_cut_off_and_the_others_are_not() {
-    let many = (QUEUE * 40) as i64;
-    let trade = move |n: i64| MarketUpdate {
-        at: market::begin().plus(n * 1_000_000),
+    /// Trades of one instant. Fewer than the queue holds, so that who reads between the steps is never too slow.
+    const AT_ONCE: i64 = QUEUE as i64 / 2;
+    let trade = |n: i64| MarketUpdate {
+        at: market::begin().plus(n / AT_ONCE),
         symbol: SymbolId(0),
         data: MarketData::Trade(Trade {
             id: n + 1,
@@ -157,19 +158,21 @@ fn a_consumer_that_does_not_read_is_cut_off_and_the_others_are_not() {
             is_buyer_maker: false,
         }),
     };
-    let feed: Vec<MarketUpdate> = (0..many).map(trade).collect();
-    let config = ServerConfig { speed: Speed::Times(1_000), history: 0, ..config() };
-    let server = Server::start(config, &market::instruments(), feed.into_iter()).unwrap();
+    let feed: Vec<MarketUpdate> = (0..200 * AT_ONCE).map(trade).collect();
+    let server =
+        Server::start(ServerConfig { history: 0, ..config() }, &market::instruments(), feed.into_iter()).unwrap();
     let slow = open(server.address(), "/market/ws/btcusdt@aggTrade");
     let mut quick = open(server.address(), "/market/ws/btcusdt@aggTrade");
-    let address = server.address();
-    let reader = std::thread::spawn(move || {
-        while !next_text(&mut quick).contains(&format!("\"a\":{many},")) {}
-        let left = ask(address, "GET", "/sim/v1/status").json()["connections"]["market"].clone();
-        (quick, left)
-    });
-    let (_quick, left) = reader.join().unwrap();
-    assert_eq!(left, 1, "the slow one should be gone and the quick one there");
+    let mut last = 0;
+    // The system's own buffers take some megabytes before the queue begins to fill.
+    while status(&server)["connections"]["market"] == 2 {
+        assert_eq!(step(&server)["done"], false, "the slow one was never cut off");
+        last += AT_ONCE;
+        while !next_text(&mut quick).contains(&format!("\"a\":{last},")) {}
+    }
+    step(&server);
+    assert!(next_text(&mut quick).contains(&format!("\"a\":{},", last + 1)));
+    assert_eq!(status(&server)["connections"]["market"], 1);
     drop(slow);
 }
 
@@ -194,7 +197,7 @@ fn after_an_outage_the_port_and_the_account_are_back() {
         step(&server);
     }
     let mut socket = open(server.address(), "/market/ws");
-    ask(server.address(), "POST", "/sim/v1/outage?seconds=1");
+    ask(server.address(), "POST", "/sim/v1/outage?seconds=3");
     assert!(socket.read().is_err(), "the stream should be reset");
     until("connections are refused", || TcpStream::connect(server.address()).is_err());
     until("the port is back", || TcpStream::connect(server.address()).is_ok());

@@ -1,7 +1,7 @@
 //! The simulated exchange: typed requests in, typed updates out, one thread, virtual time, no I/O.
 //!
 //! [`SimExchange`] is the exchange: matching, margin, funding, liquidation, with the exchange's own error codes. [`SimWorld`]
-//! puts it behind a feed and delays and speaks with the engine.
+//! puts it behind a feed and delays and speaks with the engine. [`gateway`] puts it behind Binance's protocol, byte for byte.
 //!
 //! # How orders fill
 //!

@@ -67,7 +67,7 @@ impl Job {
             instruments: self.scene.instruments.clone(),
             base_timeframes: self.scene.timeframes.clone(),
             trade_bars: self.scene.options.timeframe.unwrap_or(Timeframe::M1),
-            limits: self.limits.clone(),
+            limits: self.limits,
             recv_window: 2 * NANOS_PER_SECOND,
             commit_each_step: false,
             live: None,

@@ -23,7 +23,7 @@ use crate::runs::store_error;
 #[derive(Parser)]
 pub struct Args {
     #[command(subcommand)]
-    order: Order,
+    order: Word,
     /// The bot's store
     #[arg(long, default_value = "data/alphaengine_test.db", value_name = "FILE", global = true)]
     store: PathBuf,
@@ -42,7 +42,7 @@ pub struct Args {
 }
 
 #[derive(Subcommand)]
-enum Order {
+enum Word {
     /// Only cancels and closes may leave, until `resume`
     Pause,
     /// End a pause or SAFE
@@ -139,23 +139,23 @@ fn new_key() -> String {
     format!("{}-{}", now().nanos(), std::process::id())
 }
 
-impl Order {
+impl Word {
     fn read(self, instruments: &Instruments) -> Result<OperatorOrder, Error> {
         let symbol = |name: &str| find(instruments, name);
         Ok(match self {
-            Order::Pause => OperatorOrder::Pause,
-            Order::Resume => OperatorOrder::Resume,
-            Order::Safe => OperatorOrder::Safe,
-            Order::CancelAll { symbol: name } => OperatorOrder::CancelAll { symbol: symbol(&name)? },
-            Order::Close { symbol: name } => OperatorOrder::Close { symbol: symbol(&name)? },
-            Order::Order(placing) => OperatorOrder::PlaceOrder { spec: placing.read(instruments)? },
-            Order::SetLeverage { symbol: name, leverage } => {
+            Word::Pause => OperatorOrder::Pause,
+            Word::Resume => OperatorOrder::Resume,
+            Word::Safe => OperatorOrder::Safe,
+            Word::CancelAll { symbol: name } => OperatorOrder::CancelAll { symbol: symbol(&name)? },
+            Word::Close { symbol: name } => OperatorOrder::Close { symbol: symbol(&name)? },
+            Word::Order(placing) => OperatorOrder::PlaceOrder { spec: placing.read(instruments)? },
+            Word::SetLeverage { symbol: name, leverage } => {
                 OperatorOrder::SetLeverage { symbol: symbol(&name)?, leverage: whole("LEVERAGE", &leverage)? }
             }
-            Order::Reconcile => OperatorOrder::Reconcile,
-            Order::RebuildProjection => OperatorOrder::RebuildProjection,
-            Order::SetLimits(limits) => OperatorOrder::UpdateConfig { limits: limits.limits()? },
-            Order::Stop { policy } => OperatorOrder::Stop { policy: super::live::stop_policy(&policy) },
+            Word::Reconcile => OperatorOrder::Reconcile,
+            Word::RebuildProjection => OperatorOrder::RebuildProjection,
+            Word::SetLimits(limits) => OperatorOrder::UpdateConfig { limits: limits.limits()? },
+            Word::Stop { policy } => OperatorOrder::Stop { policy: super::live::stop_policy(&policy) },
         })
     }
 }

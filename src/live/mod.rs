@@ -77,17 +77,15 @@ impl LiveJob {
         let path = &self.options.store;
         let venue = if self.recipe.paper.is_some() { "paper" } else { "main" };
         let scope = Scope::binance_futures(self.recipe.mode, self.recipe.session, venue);
-        if path.exists() {
-            return SqliteStore::open(path, scope, &self.recipe.instruments).map_err(store_error);
-        }
         if let Some(parent) = path.parent().filter(|parent| *parent != Path::new("")) {
             std::fs::create_dir_all(parent).map_err(|error| {
                 Error::new(format!("{}: cannot be made: {error}", parent.display()))
                     .hint("check owner and permissions of the directory above it")
             })?;
         }
-        let store = SqliteStore::create(path, scope, &self.recipe.instruments).map_err(store_error)?;
-        Ok(store.keep())
+        let mut store = SqliteStore::open_or_create(path, scope, &self.recipe.instruments).map_err(store_error)?;
+        store.turn_away_before(now()).map_err(store_error)?;
+        Ok(store)
     }
 }
 
@@ -176,11 +174,12 @@ fn recipe(
         asset: margin_asset(&known.instruments),
         instruments: known.instruments,
         timeframe: options.timeframe,
-        limits: options.limits.clone(),
+        limits: options.limits,
         hosts: hosts.clone(),
         streams: options.streams,
         rate_limits: known.limits,
         hedge: known.hedge,
+        stepped: options.stepped,
         warm_up_bars: 0,
         recv_window_ms: options.recv_window_ms,
         seed: options.seed,

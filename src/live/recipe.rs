@@ -9,7 +9,7 @@ use alphaengine_core::mode::Mode;
 use alphaengine_core::rate_limit;
 use alphaengine_core::risk::Limits;
 use alphaengine_core::units::{Money, NANOS_PER_MILLI, Nanos};
-use alphaengine_live::binance::{ApiKey, Hosts, SessionConfig, StreamsWanted};
+use alphaengine_live::binance::{ApiKey, Hosts, SessionConfig, Silence, StreamsWanted};
 use alphaengine_sim::SimConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -36,6 +36,8 @@ pub struct Recipe {
     pub batch_orders: bool,
     /// Hedge mode, as it was found.
     pub hedge: bool,
+    /// The exchange speaks when it is asked to.
+    pub stepped: bool,
     /// Of the exchange inside the process, when trading on paper.
     pub paper: Option<Paper>,
 }
@@ -75,7 +77,7 @@ impl Recipe {
             instruments: self.instruments.clone(),
             base_timeframes: vec![Some(self.timeframe); self.instruments.len()],
             trade_bars: self.timeframe,
-            limits: self.limits.clone(),
+            limits: self.limits,
             recv_window: i64::from(self.recv_window_ms) * NANOS_PER_MILLI,
             commit_each_step: true,
             live: self.paper.is_none().then(LiveConfig::default),
@@ -93,6 +95,7 @@ impl Recipe {
             batch_orders: self.batch_orders,
             limits: self.rate_limits,
             hedge: self.hedge,
+            silence: if self.stepped { Silence::ALLOWED } else { Silence::default() },
             ..SessionConfig::new(self.hosts.clone(), key, self.instruments.clone())
         }
     }

@@ -4,7 +4,7 @@
 //
 // The server's market must have BTCUSDT, history of at least a hundred minutes, and quotes that move. Exit 0: every check held.
 
-import { USDMClient, WebsocketClient } from "binance";
+import { USDMClient, WebsocketAPIClient, WebsocketClient } from "binance";
 
 const SYMBOL = "BTCUSDT";
 const PATIENCE_MS = 30_000;
@@ -67,10 +67,10 @@ const isOrder = (id, execution) => (event) =>
   event.e === "ORDER_TRADE_UPDATE" && event.o.c === id && event.o.x === execution;
 
 const client = new USDMClient({ api_key: key, api_secret: secret, baseUrl: rest });
-const sockets = new WebsocketClient(
-  { api_key: key, api_secret: secret, wsUrl: stream, restOptions: { baseUrl: rest } },
-  { trace() {}, info() {}, error: (...what) => console.error("npm binance:", ...what) },
-);
+const options = { api_key: key, api_secret: secret, wsUrl: stream, restOptions: { baseUrl: rest } };
+const logger = { trace() {}, info() {}, error: (...what) => console.error("npm binance:", ...what) };
+const sockets = new WebsocketClient(options, logger);
+const requests = new WebsocketAPIClient({ ...options, attachEventListeners: false }, logger);
 
 // The enveloped form carries the stream's name; both forms end up as their payload.
 sockets.on("message", (message) => hear(message.data ?? message));
@@ -211,6 +211,25 @@ async function orders({ tick, mark }) {
   check((await client.getAllOrders({ symbol: SYMBOL })).some((row) => row.clientOrderId === out), "all orders");
 }
 
+// Orders over the WebSocket API.
+async function requestsOnASocket({ tick, mark }) {
+  const decimals = Math.max(0, Math.round(-Math.log10(tick)));
+  const price = (Math.floor((mark * 0.97) / tick) * tick).toFixed(decimals);
+  const answer = await requests.submitNewFuturesOrder("usdm", {
+    symbol: SYMBOL, side: "BUY", type: "LIMIT", timeInForce: "GTC", quantity: "0.01", price, timestamp: Date.now(),
+  });
+  const order = answer.result;
+  check(order.status === "NEW" && answer.status === 200, "a socket's order is taken", answer);
+  await next("the socket order's NEW", isOrder(order.clientOrderId, "NEW"));
+  const which = { symbol: SYMBOL, orderId: order.orderId };
+  const found = await requests.getFuturesOrderStatus("usdm", { ...which, timestamp: Date.now() });
+  check(found.result.status === "NEW", "is found", found);
+  const cancelled = await requests.cancelFuturesOrder("usdm", { ...which, timestamp: Date.now() });
+  check(cancelled.result.status === "CANCELED", "is cancelled", cancelled);
+  const balance = await requests.getFuturesAccountBalanceV2({ timestamp: Date.now() });
+  check(balance.result.some((row) => row.asset === "USDT"), "balance", balance);
+}
+
 async function streams() {
   const name = SYMBOL.toLowerCase();
   sockets.subscribe([`${name}@kline_1m`, `${name}@aggTrade`, `${name}@markPrice@1s`], "usdmMarket");
@@ -239,6 +258,7 @@ const subscribed = new Promise((resolve) => {
 await sockets.subscribeUsdFuturesUserDataStream();
 await subscribed;
 await orders(market);
+await requestsOnASocket(market);
 await streams();
 console.log(`ok ${checks} checks`);
 sockets.closeAll(true);

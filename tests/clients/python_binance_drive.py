@@ -100,7 +100,7 @@ async def markets(client, check):
     check.that(len(klines) == 100 and all(len(row) == 12 for row in klines), "100 candles of 12 columns", len(klines))
     check.that(all(b[0] - a[0] == 60_000 for a, b in zip(klines, klines[1:])), "candles follow each other")
     newest = klines[-1]
-    check.that(newest[0] <= time.time() * 1000 + 60_000, "the newest candle has begun", newest)
+    check.that(newest[0] >= time.time() * 1000 - 120_000, "the newest candle is of now", newest)
     check.that(isinstance(newest[0], int) and isinstance(newest[1], str) and newest[11] == "0", "column types", newest)
     high, low = Decimal(newest[2]), Decimal(newest[3])
     check.that(all(low <= Decimal(newest[i]) <= high for i in (1, 4)), "open and close lie inside", newest)
@@ -276,6 +276,58 @@ async def orders(client, check, events, tick):
     check.that({"py-market", "py-limit", "py-out"} <= {row["clientOrderId"] for row in finished}, "all orders", finished)
 
 
+async def hedge_mode(client, check, events):
+    """Both sides of a symbol at once."""
+    changed = await client.futures_change_position_mode(dualSidePosition="true")
+    check.that(changed["code"] == 200, "hedge mode is on", changed)
+    await check.refused(-4061, client.futures_create_order(symbol=SYMBOL, side="BUY", type="MARKET", quantity="0.010"))
+    for side, position_side in (("BUY", "LONG"), ("SELL", "SHORT")):
+        await client.futures_create_order(
+            symbol=SYMBOL, side=side, positionSide=position_side, type="MARKET", quantity="0.010",
+            newClientOrderId=f"py-{position_side}")
+        trade = (await events.until(order_event(f"py-{position_side}", "TRADE"), position_side))[-1]["o"]
+        check.that(trade["ps"] == position_side, "the trade names its side", trade)
+    held = {row["positionSide"]: row["positionAmt"] for row in await client.futures_position_information(symbol=SYMBOL)}
+    check.that((held.get("LONG"), held.get("SHORT")) == ("0.010", "-0.010"), "both sides are held", held)
+    await check.refused(-4068, client.futures_change_position_mode(dualSidePosition="false"))
+    for side, position_side in (("SELL", "LONG"), ("BUY", "SHORT")):
+        await client.futures_create_order(
+            symbol=SYMBOL, side=side, positionSide=position_side, type="MARKET", quantity="0.010",
+            newClientOrderId=f"py-out-{position_side}")
+        await events.until(order_event(f"py-out-{position_side}", "TRADE"), f"out of {position_side}")
+    check.that((await client.futures_change_position_mode(dualSidePosition="false"))["code"] == 200, "hedge mode is off")
+
+
+async def requests_on_a_socket(client, check, events, tick):
+    """Orders over the WebSocket API."""
+    touch = await client.ws_futures_get_order_book_ticker(symbol=SYMBOL)
+    price = Decimal(touch["bidPrice"]) * Decimal("0.97")
+    price -= price % tick
+    order = await client.ws_futures_create_order(
+        symbol=SYMBOL, side="BUY", type="LIMIT", timeInForce="GTC", quantity="0.010", price=str(price),
+        newClientOrderId="py-socket")
+    check.that((order["status"], order["clientOrderId"]) == ("NEW", "py-socket"), "a socket's order is taken", order)
+    await events.until(order_event("py-socket", "NEW"), "the socket order's NEW")
+    found = await client.ws_futures_get_order(symbol=SYMBOL, orderId=order["orderId"])
+    check.that(found["status"] == "NEW", "is found", found)
+    lower = price - 10 * tick
+    amended = await client.ws_futures_edit_order(
+        symbol=SYMBOL, orderId=order["orderId"], side="BUY", quantity="0.010", price=str(lower))
+    check.that(Decimal(amended["price"]) == lower, "is amended", amended)
+    cancelled = await client.ws_futures_cancel_order(symbol=SYMBOL, orderId=order["orderId"])
+    check.that(cancelled["status"] == "CANCELED", "is cancelled", cancelled)
+    await check.refused(-2011, client.ws_futures_cancel_order(symbol=SYMBOL, orderId=order["orderId"]))
+    stop = await client.ws_futures_create_order(
+        symbol=SYMBOL, side="SELL", type="STOP_MARKET", quantity="0.010", triggerPrice=str(price))
+    check.that(stop["algoStatus"] == "NEW", "a stop is taken", stop)
+    gone = await client.ws_futures_cancel_algo_order(algoId=stop["algoId"])
+    check.that(gone["algoId"] == stop["algoId"], "a stop is cancelled", gone)
+    balance = await client.ws_futures_v2_account_balance()
+    check.that(any(row["asset"] == "USDT" for row in balance), "balance", balance)
+    check.that(await client.ws_futures_v2_account_position(symbol=SYMBOL) == [], "no position")
+    check.strings(await client.ws_futures_v2_account_status(), "totalWalletBalance")
+
+
 async def streams(manager, check):
     async def first(socket, what):
         async with socket as stream:
@@ -301,6 +353,7 @@ async def streams(manager, check):
 
 async def main(rest, stream, key, secret):
     check = Checks()
+    AsyncClient.WS_FUTURES_URL = f"{stream}/ws-fapi/v1"
     client = AsyncClient(key, secret)
     client.FUTURES_URL = f"{rest}/fapi"
     manager = BinanceSocketManager(client, max_queue_size=10_000)
@@ -313,7 +366,10 @@ async def main(rest, stream, key, secret):
         check.that(await client.futures_stream_get_listen_key() == listen_key, "a live listen key is given again")
         await client.futures_stream_keepalive(listen_key)
         async with manager.futures_user_socket() as socket:
-            await orders(client, check, Events(socket), tick)
+            events = Events(socket)
+            await orders(client, check, events, tick)
+            await hedge_mode(client, check, events)
+            await requests_on_a_socket(client, check, events, tick)
         await streams(manager, check)
         stranger = AsyncClient("stranger", secret)
         stranger.FUTURES_URL = client.FUTURES_URL

@@ -51,8 +51,7 @@ impl Process {
 
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
-        let ended = until("the process ends", || self.child.try_wait().unwrap());
-        ended
+        until("the process ends", || self.child.try_wait().unwrap())
     }
 
     pub fn is_running(&mut self) -> bool {

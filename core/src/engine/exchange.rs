@@ -25,12 +25,17 @@ const NEVER_ARRIVED: i32 = 0;
 
 impl<S: Strategy, L: EventLog> Engine<S, L> {
     pub(super) fn on_exchange(&mut self, update: &ExchangeUpdate) -> Result<(), Error> {
+        self.take_update(update)?;
+        // Whatever resolved the last order in doubt ends the boot.
+        if self.reconciler.is_on { self.try_start() } else { Ok(()) }
+    }
+
+    fn take_update(&mut self, update: &ExchangeUpdate) -> Result<(), Error> {
         match *update {
             ExchangeUpdate::Answer { id, ref outcome } => {
                 self.on_answer(id, outcome.clone())?;
                 if self.reconciler.is_on {
                     self.reconcile_further()?;
-                    self.try_start()?;
                 }
                 Ok(())
             }

@@ -17,6 +17,7 @@ use crate::market::SymbolId;
 use crate::mode::EngineMode;
 use crate::order::{Order, OrderStatus};
 use crate::reconcile::{Drift, Touched};
+use crate::snapshot::OrderSnapshot;
 use crate::store::EventLog;
 use crate::strategy::Strategy;
 use crate::units::{NANOS_PER_MILLI, NANOS_PER_MINUTE, NANOS_PER_SECOND, Nanos, Qty, Timestamp};
@@ -49,6 +50,8 @@ const MOST_LOOKS: u32 = 6;
 /// What moved money may be told late, so each question reaches back a little; what is known already is left out.
 const OVERLAP: Nanos = 10 * NANOS_PER_MINUTE;
 
+/// Trades after which the end of a round is recorded although nothing differed.
+const TELL_AFTER_TRADES: u64 = 500;
 /// Numbers of orders that are remembered; the exchange counts upwards, so the oldest go first.
 const MOST_NUMBERS: usize = 10_000;
 
@@ -94,6 +97,8 @@ pub(super) struct Reconciler {
     pub(super) missing: BTreeSet<ClientOrderId>,
     /// Orders that are over at the exchange and wait here for the rest of their fills.
     pub(super) closing: BTreeMap<ClientOrderId, (Qty, Standing)>,
+    /// Orders that are filled further than their trades say, as this look found them.
+    pub(super) behind: BTreeMap<ClientOrderId, OrderSnapshot>,
     /// Numbers of orders that the state does not hold: children of conditional orders, and orders that are over, whose fills may
     /// be told late.
     pub(super) numbers: BTreeMap<u64, ClientOrderId>,
@@ -102,6 +107,8 @@ pub(super) struct Reconciler {
     /// The last trade that the exchange itself listed, by symbol; what the stream told since may have gaps.
     pub(super) listed: Vec<Option<u64>>,
     pub(super) income_since: Option<Timestamp>,
+    /// Trades that were booked when the end of a round was last recorded.
+    pub(super) trades_told: u64,
     pub(super) seen: Vec<Drift>,
     pub(super) is_watching: bool,
     pub(super) touched: Touched,
@@ -129,10 +136,12 @@ impl Reconciler {
             queried: BTreeSet::new(),
             missing: BTreeSet::new(),
             closing: BTreeMap::new(),
+            behind: BTreeMap::new(),
             numbers: BTreeMap::new(),
             held: BTreeSet::new(),
             listed: vec![None; symbols],
             income_since: None,
+            trades_told: 0,
             seen: Vec::new(),
             is_watching: false,
             touched: Touched::default(),
@@ -245,6 +254,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         reconciler.is_watching = false;
         reconciler.queried.clear();
         reconciler.missing.clear();
+        reconciler.behind.clear();
         reconciler.held.clear();
         reconciler.due = self.now.plus(ROUND_TIMEOUT);
         if self.state.met_at.is_none() {
@@ -267,7 +277,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     fn trades_from(&self, symbol: SymbolId) -> u64 {
         let of = &self.state.symbols[symbol.index()];
         let listed = self.reconciler.listed[symbol.index()];
-        let known = listed.into_iter().chain(of.trades_known).min().unwrap_or(of.last_trade_id);
+        let known = listed.or(of.trades_known).unwrap_or(of.last_trade_id);
         if known == 0 { 0 } else { known + 1 }
     }
 
@@ -388,6 +398,9 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 self.close_as(order, standing)?;
             }
         }
+        if is_last {
+            self.give_up_trades()?;
+        }
         if (self.reconciler.again || !self.reconciler.closing.is_empty()) && !is_last {
             self.reconciler.looks += 1;
             self.reconciler.stage = Stage::Pause;
@@ -412,7 +425,10 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             reconciler.income_since = Some(reconciler.began);
             reconciler.is_complete = true;
             let (drifts, complete_until) = (reconciler.drifts, reconciler.began);
-            if std::mem::take(&mut reconciler.is_told) || drifts > 0 {
+            // So that the next process need not read further back than this.
+            let is_long = self.state.trades.saturating_sub(reconciler.trades_told) >= TELL_AFTER_TRADES;
+            if std::mem::take(&mut reconciler.is_told) || drifts > 0 || is_long {
+                reconciler.trades_told = self.state.trades;
                 self.record(Source::Bot, None, None, ReconcileFinished { drifts, complete_until })?;
             }
         }
@@ -448,8 +464,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 continue;
             };
             // What the account did before this store met it is in its opening balances.
-            let is_after = self.state.met_at.is_none_or(|met_at| update.at >= met_at);
-            if is_after || self.is_of_an_open_order(update) {
+            let is_after = self.state.met_at.is_some_and(|met_at| update.at >= met_at);
+            if is_after || self.is_of_our_order(update) {
                 let Some(client_order_id) = self.owner_of(update) else {
                     self.reconciler.held.insert(symbol);
                     self.reconciler.again = true;

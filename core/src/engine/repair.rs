@@ -7,6 +7,7 @@ use crate::event::{
 };
 use crate::exchange::{ExchangeError, Setting, TransferReason};
 use crate::id::ClientOrderId;
+use crate::link::Route;
 use crate::market::SymbolId;
 use crate::reconcile::{Drift, DriftKind, Touched, compare};
 use crate::snapshot::AccountSnapshot;
@@ -35,7 +36,11 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     pub(super) fn judge(&mut self, snapshot: &AccountSnapshot) -> Result<(), Error> {
         let reconciler = &mut self.reconciler;
         reconciler.is_watching = false;
-        let touched = std::mem::take(&mut reconciler.touched);
+        if self.state.met_at.is_none() && self.state.links_down.contains(&Route::Private) {
+            // An account is first met with open ears.
+            return Ok(());
+        }
+        let mut touched = std::mem::take(&mut reconciler.touched);
         let is_new = self.state.met_at.is_none();
         // What cannot be judged now is looked at again where something rests on it.
         reconciler.again |= touched != Touched::default() && (reconciler.is_told || is_new);
@@ -51,6 +56,11 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 }
             }
         }
+        // Where fills are known to be on their way, they explain the difference better than an adoption would.
+        for id in self.reconciler.closing.keys() {
+            touched.money = true;
+            touched.positions.extend(self.state.orders.get(id).map(|order| order.symbol));
+        }
         let before = std::mem::take(&mut self.reconciler.seen);
         let mut settled = Vec::new();
         for drift in compare(&self.state, snapshot, &touched) {
@@ -63,13 +73,13 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             }
         }
         for drift in &settled {
-            self.repair(drift, is_new)?;
+            self.repair(drift, snapshot, is_new)?;
         }
         self.settle_modifies(snapshot, &touched)?;
         self.settle_settings(snapshot, &touched)
     }
 
-    fn repair(&mut self, drift: &Drift, is_new: bool) -> Result<(), Error> {
+    fn repair(&mut self, drift: &Drift, snapshot: &AccountSnapshot, is_new: bool) -> Result<(), Error> {
         let heard = self.heard(false);
         match drift {
             Drift::OrderMissing { id } => {
@@ -95,6 +105,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             }
             // The trades that are fetched say it themselves.
             Drift::OrderFilled { id, .. } => {
+                let found = snapshot.orders.iter().find(|order| order.client_order_id == *id);
+                self.reconciler.behind.extend(found.map(|found| (*id, *found)));
                 if let Some(order) = self.state.orders.get(id).copied() {
                     self.reconciler.again = true;
                     self.backfill(&order);
@@ -165,6 +177,30 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 Ok(())
             }
         }
+    }
+
+    /// Trades that the exchange tells no more: how far their orders are filled is taken from the orders themselves.
+    pub(super) fn give_up_trades(&mut self) -> Result<(), Error> {
+        for (id, found) in std::mem::take(&mut self.reconciler.behind) {
+            let Some(order) = self.state.orders.get(&id).copied() else {
+                continue;
+            };
+            if order.filled >= found.filled || found.filled > order.qty {
+                continue;
+            }
+            let symbol = Some(order.symbol);
+            self.drift(DriftKind::OrderFilled, symbol, &id, &order.filled, &found.filled)?;
+            let adopted = OrderAdopted {
+                client_order_id: id,
+                order_id: found.order_id,
+                actor: Actor::System,
+                spec: order.spec,
+                filled: found.filled,
+                created_at: found.created_at,
+            };
+            self.record(self.heard(false), None, symbol, adopted)?;
+        }
+        Ok(())
     }
 
     /// What is believed of a setting of this kind, in words; `None` where nothing is.

@@ -51,8 +51,9 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         of_symbol.find(|order| order.order_id == number || order.child == number)
     }
 
-    pub(super) fn is_of_an_open_order(&self, update: &OrderUpdate) -> bool {
-        self.open_order_of(update).is_some()
+    /// Whether a trade is of an order that this store gave: then it is no older than the store, whatever the clocks say.
+    pub(super) fn is_of_our_order(&self, update: &OrderUpdate) -> bool {
+        self.open_order_of(update).is_some_and(|order| self.state.is_ours(&order.client_order_id))
     }
 
     /// Asks about an order, once a look. Whether its answer is awaited.
@@ -86,7 +87,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         if order.order_id != order_id {
             self.reconciler.numbers.insert(order_id, *id);
         }
-        if self.reconciler.missing.remove(id) && !standing.is_open() {
+        let is_told = self.reconciler.closing.contains_key(id);
+        if self.reconciler.missing.remove(id) && !standing.is_open() && !is_told {
             let theirs = format!("{standing:?}").to_uppercase();
             self.drift(DriftKind::OrderMissing, Some(order.symbol), id, order.status.name(), &theirs)?;
         }

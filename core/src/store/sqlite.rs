@@ -64,6 +64,16 @@ impl SqliteStore {
         }
     }
 
+    /// Opens the store of a live session, or makes it. One that was made here is never removed again: from its first event on it is
+    /// the only record of what was done.
+    pub fn open_or_create(path: &Path, scope: Scope, instruments: &Instruments) -> Result<SqliteStore, Error> {
+        if path.exists() {
+            return SqliteStore::open(path, scope, instruments);
+        }
+        let store = SqliteStore::create(path, scope, instruments)?;
+        Ok(SqliteStore { is_new: false, ..store })
+    }
+
     /// Opens a store to go on with it: checks the head mark, folds checkpoint and tail.
     pub fn open(path: &Path, scope: Scope, instruments: &Instruments) -> Result<SqliteStore, Error> {
         // What is no store, or a newer one, is left as it is: nothing is made beside it.
@@ -289,6 +299,16 @@ impl SqliteStore {
             };
             write().map_err(sqlite)?;
         }
+        if let Event::ConfigUpdated(event) = &recorded.event {
+            let config = serde_json::json!({ "limits": event.limits }).to_string();
+            let (at, session) = (recorded.at.nanos(), self.state.session);
+            self.connection
+                .execute(
+                    "INSERT INTO config_store (ts, session_id, config_json) VALUES (?1, ?2, ?3)",
+                    params![at, session.as_str(), config],
+                )
+                .map_err(sqlite)?;
+        }
         self.projector.take(&self.connection, recorded, &self.state).map_err(sqlite)
     }
 
@@ -327,13 +347,6 @@ impl SqliteStore {
         }
         self.projector = projector.done();
         self.end()
-    }
-
-    /// Keeps the files of a new store whatever becomes of the session: a live one is never finished, it goes on later.
-    #[must_use]
-    pub fn keep(mut self) -> SqliteStore {
-        self.is_new = false;
-        self
     }
 
     /// Removes the files of a store that was made here and never finished.

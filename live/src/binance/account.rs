@@ -3,16 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alphaengine_core::exchange::{
-    ExchangeError, ExchangeUpdate, Execution, Fill, FundingPayment, OrderUpdate, Outcome, Setting, TransferReason,
-};
-use alphaengine_core::id::{ClientOrderId, RequestId};
+use alphaengine_core::exchange::{ExchangeError, ExchangeUpdate, Execution, OrderUpdate, Outcome, Setting};
+use alphaengine_core::id::{RequestId, order_sequence};
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::SymbolId;
-use alphaengine_core::order::{OrderSpec, OrderType, PositionSide, SelfTradePrevention, TimeInForce, WorkingType};
 use alphaengine_core::rate_limit::Urgency;
-use alphaengine_core::snapshot::{AccountSnapshot, BalanceSnapshot, OrderSnapshot, PositionSnapshot};
-use alphaengine_core::units::{Money, NANOS_PER_DAY, NANOS_PER_MILLI, Price, Qty, Timestamp};
+use alphaengine_core::snapshot::{AccountSnapshot, BalanceSnapshot, PositionSnapshot};
+use alphaengine_core::units::{Money, NANOS_PER_DAY, NANOS_PER_MILLI, Timestamp};
 use serde_json::Value;
 
 use super::call::{Answer, Call, Part, Purpose};
@@ -21,7 +18,7 @@ use super::json::{Fields, Malformed, short};
 use super::line::Line;
 use super::owners::{Owners, is_liquidation};
 use super::query::Query;
-use super::user::settlement;
+use super::rows::{conditional, income, make_fees_positive, regular, trade};
 
 /// Asking for each symbol costs 1, for all 40 (`binance-usdm.md` section 3.3).
 const ALL_SYMBOLS_WEIGHT: u32 = 40;
@@ -55,6 +52,8 @@ struct TradesJob {
     rows: Vec<OrderUpdate>,
     more: bool,
     waiting: usize,
+    /// Whether the parents of fired orders were asked for.
+    asked_parents: bool,
 }
 
 /// What answers are read with.
@@ -138,9 +137,9 @@ impl Account {
         match rows_of(answer) {
             Ok(rows) => {
                 for row in &rows {
-                    if Fields::of(row).and_then(|row| job.read(around, part, row)).is_err() {
-                        around.strangers.malformed += 1;
-                        let reason = format!("a part of the snapshot could not be read ({part:?})");
+                    if let Err(error) = Fields::of(row).and_then(|row| job.read(around, part, row)) {
+                        around.strangers.malformed(format_args!("{part:?} of the snapshot: {error}"));
+                        let reason = format!("{part:?} of the snapshot could not be read: {error}");
                         job.failure.get_or_insert(Outcome::Unknown { reason });
                     }
                 }
@@ -186,7 +185,7 @@ impl Account {
             }
         }
         query.put("limit", PAGE);
-        let job = TradesJob { symbol, until, rows: Vec::new(), more: false, waiting: 0 };
+        let job = TradesJob { symbol, until, rows: Vec::new(), more: false, waiting: 0, asked_parents: false };
         self.trades.insert(id, job);
         around.line.call(Call::signed(Purpose::Trades(id), "/fapi/v1/userTrades", query, 5));
     }
@@ -210,10 +209,13 @@ impl Account {
         let symbol = job.symbol;
         let read: Result<Vec<OrderUpdate>, Malformed> =
             rows.iter().map(|row| trade(Fields::of(row)?, symbol, around.instruments)).collect();
-        let Ok(mut updates) = read else {
-            around.strangers.malformed += 1;
-            self.trades.remove(&id);
-            return around.answer(id, Outcome::Unknown { reason: "a trade could not be read".to_owned() });
+        let mut updates = match read {
+            Ok(updates) => updates,
+            Err(error) => {
+                around.strangers.malformed(format_args!("trade: {error}"));
+                self.trades.remove(&id);
+                return around.answer(id, Outcome::Unknown { reason: format!("a trade could not be read: {error}") });
+            }
         };
         make_fees_positive(&mut updates);
         job.rows = updates;
@@ -239,8 +241,17 @@ impl Account {
         match rows_of(answer) {
             Ok(rows) => {
                 for row in rows.iter().filter_map(|row| Fields::of(row).ok()) {
-                    if let Ok(number) = row.whole("orderId") {
-                        around.owners.learn(symbol, number, row.client_order_id("clientOrderId"));
+                    let Ok(number) = row.whole("orderId") else { continue };
+                    let name = row.client_order_id("clientOrderId");
+                    around.owners.learn(symbol, number, name);
+                    // The child of a conditional order may carry a name of its own.
+                    let fired = !matches!(row.text("origType"), "" | "LIMIT" | "MARKET" | "LIQUIDATION");
+                    let is_known = around.owners.parent(symbol, number).is_some() || order_sequence(&name).is_some();
+                    if fired && !is_known && !std::mem::replace(&mut job.asked_parents, true) {
+                        job.waiting += 1;
+                        let query =
+                            Query::new().with("symbol", &around.instruments.get(symbol).symbol).with("limit", PAGE);
+                        around.line.call(Call::signed(Purpose::Parents(id), "/fapi/v1/allAlgoOrders", query, 5));
                     }
                 }
             }
@@ -260,6 +271,19 @@ impl Account {
         } else if job.waiting == 0 {
             for number in unknown {
                 around.owners.learn(symbol, number, short(&format!("order-{number}")));
+            }
+        }
+        self.finish_trades(around, id);
+    }
+
+    /// The conditional orders of a symbol, with what they became. Without an answer the children keep their own names.
+    pub fn parents(&mut self, around: &mut Around<'_>, id: RequestId, answer: &Answer) {
+        let Some(job) = self.trades.get_mut(&id) else { return };
+        job.waiting = job.waiting.saturating_sub(1);
+        let rows = rows_of(answer).unwrap_or_default();
+        for row in rows.iter().filter_map(|row| Fields::of(row).ok()) {
+            if let Ok(child) = row.whole("actualOrderId") {
+                around.owners.learn_child(job.symbol, child, row.client_order_id("clientAlgoId"));
             }
         }
         self.finish_trades(around, id);
@@ -300,15 +324,17 @@ impl Account {
         let mut until = Timestamp::MIN;
         let mut updates: Vec<(Timestamp, ExchangeUpdate)> = Vec::new();
         for row in &rows {
-            match Fields::of(row).and_then(|row| Ok((row.time("time")?, income(row, hedge, around)?))) {
+            match Fields::of(row)
+                .and_then(|row| Ok((row.time("time")?, income(row, hedge, around.instruments, around.strangers)?)))
+            {
                 Ok((at, update)) => {
                     until = until.max(at);
                     updates.extend(update.map(|update| (at, update)));
                 }
-                Err(_) => {
-                    around.strangers.malformed += 1;
+                Err(error) => {
+                    around.strangers.malformed(format_args!("income: {error}"));
                     if let Some(id) = id {
-                        let reason = "a row of income could not be read".to_owned();
+                        let reason = format!("a row of income could not be read: {error}");
                         return around.answer(id, Outcome::Unknown { reason });
                     }
                 }
@@ -420,162 +446,6 @@ impl SnapshotJob {
             self.elsewhere.insert(name.to_owned());
         }
     }
-}
-
-/// An open order of the matching engine, from `openOrders`.
-fn regular(row: Fields<'_>, symbol: SymbolId, owners: &Owners) -> Result<OrderSnapshot, Malformed> {
-    let order_id = row.whole("orderId")?;
-    let order_type = match row.text("type") {
-        "MARKET" => OrderType::Market,
-        // A fired stop-limit rests as a limit order whatever its type is called.
-        _ => OrderType::Limit { price: row.price("price")?, tif: time_in_force(row) },
-    };
-    Ok(OrderSnapshot {
-        client_order_id: owners.parent(symbol, order_id).unwrap_or_else(|| row.client_order_id("clientOrderId")),
-        order_id,
-        spec: spec(row, symbol, row.qty("origQty")?, order_type)?,
-        filled: row.qty("executedQty")?,
-        created_at: row.time("time").or_else(|_| row.time("updateTime"))?,
-    })
-}
-
-/// An untriggered order of the algo service, from `openAlgoOrders`.
-fn conditional(row: Fields<'_>, symbol: SymbolId) -> Result<OrderSnapshot, Malformed> {
-    let trigger = || row.price("triggerPrice");
-    let price = || row.price("price");
-    let tif = time_in_force(row);
-    let order_type = match row.text("orderType") {
-        "STOP" => OrderType::Stop { trigger: trigger()?, price: price()?, tif },
-        "STOP_MARKET" => OrderType::StopMarket { trigger: trigger()? },
-        "TAKE_PROFIT" => OrderType::TakeProfit { trigger: trigger()?, price: price()?, tif },
-        "TAKE_PROFIT_MARKET" => OrderType::TakeProfitMarket { trigger: trigger()? },
-        "TRAILING_STOP_MARKET" => OrderType::TrailingStopMarket {
-            activation: row.price("activatePrice").ok().filter(|price| *price > Price::ZERO),
-            callback: row.percent("callbackRate")?,
-        },
-        _ => return Err(Malformed::Field("orderType")),
-    };
-    let qty = if row.flag("closePosition") { Qty::ZERO } else { row.qty("quantity")? };
-    Ok(OrderSnapshot {
-        client_order_id: row.client_order_id("clientAlgoId"),
-        order_id: row.whole("algoId")?,
-        spec: spec(row, symbol, qty, order_type)?,
-        filled: Qty::ZERO,
-        created_at: row.time("createTime").or_else(|_| row.time("updateTime"))?,
-    })
-}
-
-fn spec(row: Fields<'_>, symbol: SymbolId, qty: Qty, order_type: OrderType) -> Result<OrderSpec, Malformed> {
-    Ok(OrderSpec {
-        symbol,
-        side: row.side("side")?,
-        position_side: row.position_side("positionSide")?,
-        qty,
-        order_type,
-        reduce_only: row.flag("reduceOnly"),
-        close_position: row.flag("closePosition"),
-        working_type: if row.text("workingType") == "MARK_PRICE" { WorkingType::Mark } else { WorkingType::Contract },
-        price_protect: row.flag("priceProtect"),
-        stp: match row.text("selfTradePreventionMode") {
-            "EXPIRE_TAKER" => SelfTradePrevention::ExpireTaker,
-            "EXPIRE_BOTH" => SelfTradePrevention::ExpireBoth,
-            "NONE" => SelfTradePrevention::None,
-            _ => SelfTradePrevention::ExpireMaker,
-        },
-    })
-}
-
-fn time_in_force(row: Fields<'_>) -> TimeInForce {
-    match row.text("timeInForce") {
-        "IOC" => TimeInForce::Ioc,
-        "FOK" => TimeInForce::Fok,
-        "GTX" => TimeInForce::Gtx,
-        "GTD" => row.time("goodTillDate").map_or(TimeInForce::Gtc, |until| TimeInForce::Gtd { until }),
-        // GTE_GTC and whatever comes: it rests until someone ends it.
-        _ => TimeInForce::Gtc,
-    }
-}
-
-/// A row of `userTrades`. The name of its order is put in later.
-fn trade(row: Fields<'_>, symbol: SymbolId, instruments: &Instruments) -> Result<OrderUpdate, Malformed> {
-    let fee_asset = match row.text("commissionAsset") {
-        "" => instruments.get(symbol).margin_asset.as_str(),
-        asset => asset,
-    };
-    let optional = |name: &'static str| if row.value(name).is_some() { row.money(name) } else { Ok(Money::ZERO) };
-    Ok(OrderUpdate {
-        at: row.time("time")?,
-        client_order_id: ClientOrderId::default(),
-        order_id: row.whole("orderId")?,
-        symbol,
-        side: row.side("side")?,
-        position_side: row.position_side("positionSide")?,
-        execution: Execution::Trade(Fill {
-            trade_id: row.whole("id")?,
-            price: row.price("price")?,
-            qty: row.qty("qty")?,
-            fee: optional("commission")?,
-            fee_asset: short(fee_asset),
-            is_maker: row.flag("maker"),
-            is_liquidation: false,
-            realized: optional("realizedPnl")?,
-        }),
-    })
-}
-
-/// The documents disagree about the sign of `commission` (section 3.3). A taker never earns: where one seems to, the sign means
-/// "paid is negative" and all are turned.
-fn make_fees_positive(updates: &mut [OrderUpdate]) {
-    let earns = |update: &OrderUpdate| matches!(update.execution, Execution::Trade(fill) if !fill.is_maker && fill.fee.is_negative());
-    if updates.iter().any(earns) {
-        for update in updates {
-            if let Execution::Trade(fill) = &mut update.execution {
-                fill.fee = Money::ZERO.saturating_sub(fill.fee);
-            }
-        }
-    }
-}
-
-/// A row of `income`; `None` for what fills tell.
-fn income(row: Fields<'_>, hedge: bool, around: &mut Around<'_>) -> Result<Option<ExchangeUpdate>, Malformed> {
-    let amount = row.money("income")?;
-    let id = row.whole("tranId")?;
-    let reason = match row.text("incomeType") {
-        "COMMISSION" | "REALIZED_PNL" => return Ok(None),
-        "FUNDING_FEE" => {
-            let Some(symbol) = around.instruments.id(row.text("symbol")) else {
-                around.strangers.symbols += 1;
-                return Ok(None);
-            };
-            return Ok(Some(ExchangeUpdate::Funding(FundingPayment {
-                symbol,
-                position_side: PositionSide::Both,
-                settled_at: settlement(row.time("time")?),
-                rate: None,
-                mark: None,
-                position: Qty::ZERO,
-                amount,
-                id: hedge.then_some(id),
-            })));
-        }
-        "TRANSFER" | "INTERNAL_TRANSFER" | "CROSS_COLLATERAL_TRANSFER" | "STRATEGY_UMFUTURES_TRANSFER" => {
-            TransferReason::Internal
-        }
-        "INSURANCE_CLEAR" => TransferReason::InsuranceClear,
-        "WELCOME_BONUS" | "REFERRAL_KICKBACK" | "COMMISSION_REBATE" | "API_REBATE" | "CONTEST_REWARD"
-        | "FEE_RETURN" | "BFUSD_REWARD" => TransferReason::Rebate,
-        "AUTO_EXCHANGE" | "COIN_SWAP_DEPOSIT" | "COIN_SWAP_WITHDRAW" => TransferReason::Exchange,
-        "SPECIAL_FUNDING_FEE"
-        | "OPTIONS_PREMIUM_FEE"
-        | "OPTIONS_SETTLE_PROFIT"
-        | "DELIVERED_SETTELMENT"
-        | "POSITION_LIMIT_INCREASE_FEE" => TransferReason::Adjustment,
-        _ => {
-            around.strangers.values += 1;
-            TransferReason::Adjustment
-        }
-    };
-    Ok(Some(ExchangeUpdate::Transfer { id, asset: short(row.text("asset")), amount, reason }))
 }
 
 /// An error of our own making: the answer could not be understood.

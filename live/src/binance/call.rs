@@ -60,6 +60,8 @@ pub(crate) enum Purpose {
         id: RequestId,
         order_id: u64,
     },
+    /// Which conditional orders became which orders.
+    Parents(RequestId),
     /// Asked for by the engine, or by ourselves when the stream told of money without a number.
     Income(Option<RequestId>),
     Countdown(SymbolId),

@@ -116,6 +116,14 @@ pub struct Silence {
     pub agg_trades: Deadline,
 }
 
+impl Silence {
+    /// Any stream may be silent for any time, and is up as soon as it is open: for an exchange that speaks when it is asked to.
+    pub const ALLOWED: Silence = {
+        let any = Deadline { first_by: None, silent_for: None };
+        Silence { book_ticker: any, depth: any, mark_price: any, bars: any, agg_trades: any }
+    };
+}
+
 impl Default for Silence {
     fn default() -> Silence {
         Silence {

@@ -24,7 +24,7 @@ pub struct Figures {
 }
 
 /// What was heard and not understood, or is none of our business.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Strangers {
     /// Event types that are not known.
     pub events: u64,
@@ -36,8 +36,9 @@ pub struct Strangers {
     pub symbols: u64,
     /// Client order ids that are longer than the exchange allows.
     pub long_ids: u64,
-    /// Frames and rows that could not be read.
+    /// Frames and rows that could not be read, and why the last one could not.
     pub malformed: u64,
+    pub last_malformed: Option<String>,
     /// Account events that were heard before.
     pub duplicates: u64,
     /// Streams that were not asked for.
@@ -46,6 +47,11 @@ pub struct Strangers {
 }
 
 impl Strangers {
+    pub(crate) fn malformed(&mut self, why: impl std::fmt::Display) {
+        self.malformed += 1;
+        self.last_malformed = Some(why.to_string());
+    }
+
     pub(crate) fn count_fields(&mut self, fields: Fields<'_>, known: &[&str]) {
         self.fields += fields.names().filter(|name| !known.contains(name)).count() as u64;
     }

@@ -13,8 +13,9 @@ use super::line::Line;
 use super::market::millis;
 use super::query::Query;
 
-/// Bars in one page; 1000 cost 5, 1500 cost 10.
-const PAGE: usize = 1_000;
+/// Bars in one page: up to 99 cost 1, up to 499 cost 2, up to 1000 cost 5 (`binance-usdm.md` section 3.1).
+const SMALLEST_PAGE: i64 = 50;
+const LARGEST_PAGE: i64 = 1_000;
 /// A closing bar may come after the first message of its successor.
 const LATE: Nanos = 2 * NANOS_PER_SECOND;
 /// The pause after which a warm-up that failed is asked for again.
@@ -38,6 +39,8 @@ struct Track {
     /// Bars that wait until what is missing before them is fetched.
     held: Vec<Bar>,
     filling: bool,
+    /// How many bars were asked for: fewer are the last ones.
+    page: usize,
     forming: Option<Timestamp>,
     late_alarm: bool,
 }
@@ -94,7 +97,7 @@ impl History {
         self.warming = self.tracks.len();
         for index in 0..self.tracks.len() {
             self.tracks[index].warming_from = Some(from);
-            self.ask(line, index, from, Timestamp::MIN);
+            self.ask(line, at, index, from, Timestamp::MIN);
         }
     }
 
@@ -102,17 +105,25 @@ impl History {
         self.warming == 0
     }
 
-    fn ask(&mut self, line: &mut Line, index: usize, from: Timestamp, due: Timestamp) {
+    fn ask(&mut self, line: &mut Line, at: Timestamp, index: usize, from: Timestamp, due: Timestamp) {
+        let missing = line.clock.server(at).since(from) / self.timeframe.nanos();
+        let page = missing.saturating_add(2).clamp(SMALLEST_PAGE, LARGEST_PAGE);
+        let weight = match page {
+            ..100 => 1,
+            100..500 => 2,
+            _ => 5,
+        };
+        self.tracks[index].page = usize::try_from(page).unwrap_or(usize::MAX);
         let query = Query::new()
             .with("symbol", &self.names[index])
             .with("interval", self.timeframe)
             .with("startTime", from.millis())
-            .with("limit", PAGE);
-        line.call(Call::get(Purpose::Bars(SymbolId(index as u16)), "/fapi/v1/klines", query, 5).due(due));
+            .with("limit", page);
+        line.call(Call::get(Purpose::Bars(SymbolId(index as u16)), "/fapi/v1/klines", query, weight).due(due));
     }
 
     /// A bar closed on the stream.
-    pub fn closed(&mut self, line: &mut Line, symbol: SymbolId, bar: Bar) {
+    pub fn closed(&mut self, line: &mut Line, at: Timestamp, symbol: SymbolId, bar: Bar) {
         let index = symbol.index();
         let track = &mut self.tracks[index];
         if track.warming_from.is_some() || track.filling {
@@ -124,7 +135,7 @@ impl History {
             Some(last) if bar.open_time > last.plus(self.timeframe.nanos()) => {
                 track.held.push(bar);
                 track.filling = true;
-                self.ask(line, index, last.plus(self.timeframe.nanos()), Timestamp::MIN);
+                self.ask(line, at, index, last.plus(self.timeframe.nanos()), Timestamp::MIN);
             }
             _ => self.hand_on(line, symbol, bar),
         }
@@ -145,7 +156,7 @@ impl History {
     }
 
     /// A closing bar did not come in time.
-    pub fn late(&mut self, line: &mut Line, symbol: SymbolId) {
+    pub fn late(&mut self, line: &mut Line, at: Timestamp, symbol: SymbolId) {
         let span = self.timeframe.nanos();
         let track = &mut self.tracks[symbol.index()];
         track.late_alarm = false;
@@ -154,7 +165,7 @@ impl History {
         };
         if !track.filling && forming > last.plus(span) {
             track.filling = true;
-            self.ask(line, symbol.index(), last.plus(span), Timestamp::MIN);
+            self.ask(line, at, symbol.index(), last.plus(span), Timestamp::MIN);
         }
     }
 
@@ -167,7 +178,7 @@ impl History {
             let Some(last) = track.last else { continue };
             if !track.filling && track.warming_from.is_none() && server >= last.plus(2 * span) {
                 track.filling = true;
-                self.ask(line, index, last.plus(span), Timestamp::MIN);
+                self.ask(line, at, index, last.plus(span), Timestamp::MIN);
             }
         }
     }
@@ -180,7 +191,7 @@ impl History {
             Answer::Refused(_) | Answer::Unknown(_) => None,
         };
         let server = line.clock.server(at);
-        let full = rows.as_ref().is_some_and(|rows| rows.len() >= PAGE);
+        let full = rows.as_ref().is_some_and(|rows| rows.len() >= self.tracks[index].page);
         let timeframe = self.timeframe;
         let bars = rows.as_deref().unwrap_or(&[]).iter().map(|Row(time, [open, high, low, close], volume)| Bar {
             open_time: millis(*time),
@@ -199,16 +210,16 @@ impl History {
         if let Some(from) = track.warming_from {
             track.warm.extend(closed);
             match (next, &rows) {
-                (Some(next), _) => self.ask(line, index, next, Timestamp::MIN),
+                (Some(next), _) => self.ask(line, at, index, next, Timestamp::MIN),
                 (None, Some(_)) => {
                     self.warming = self.warming.saturating_sub(1);
                     if self.warming == 0 {
-                        self.release_warm_up(line);
+                        self.release_warm_up(line, at);
                     }
                 }
                 (None, None) => {
                     let from = track.warm.last().map_or(from, |bar| bar.open_time.plus(timeframe.nanos()));
-                    self.ask(line, index, from, at.plus(ASK_AGAIN));
+                    self.ask(line, at, index, from, at.plus(ASK_AGAIN));
                 }
             }
             return;
@@ -224,7 +235,7 @@ impl History {
         let before_held = self.tracks[index].held.first().map_or(Timestamp::MAX, |bar| bar.open_time);
         if let Some(next) = next.filter(|next| *next < before_held) {
             self.tracks[index].filling = true;
-            return self.ask(line, index, next, Timestamp::MIN);
+            return self.ask(line, at, index, next, Timestamp::MIN);
         }
         self.release_held(line, symbol);
     }
@@ -240,7 +251,7 @@ impl History {
     }
 
     /// The warm-up of all symbols in the order of time.
-    fn release_warm_up(&mut self, line: &mut Line) {
+    fn release_warm_up(&mut self, line: &mut Line, at: Timestamp) {
         let mut bars: Vec<(SymbolId, Bar)> = Vec::new();
         for (index, track) in self.tracks.iter_mut().enumerate() {
             track.warming_from = None;
@@ -253,7 +264,7 @@ impl History {
         }
         for index in 0..self.tracks.len() {
             for bar in std::mem::take(&mut self.tracks[index].held) {
-                self.closed(line, SymbolId(index as u16), bar);
+                self.closed(line, at, SymbolId(index as u16), bar);
             }
         }
     }

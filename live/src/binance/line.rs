@@ -7,7 +7,7 @@ use alphaengine_core::exchange::{ExchangeError, ExchangeUpdate};
 use alphaengine_core::link::LinkUpdate;
 use alphaengine_core::market::MarketUpdate;
 use alphaengine_core::rate_limit::{Level, Limits, RateLimiter, Report, Verdict as Leave};
-use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_SECOND, Nanos, Timestamp};
+use alphaengine_core::units::{NANOS_PER_DAY, NANOS_PER_MILLI, NANOS_PER_MINUTE, NANOS_PER_SECOND, Nanos, Timestamp};
 
 use super::alarm::Alarm;
 use super::answer::{self, Because, Verdict};
@@ -21,9 +21,11 @@ use crate::wire::{Effect, Heard, HttpId, HttpRequest, HttpResponse, Method, Sock
 const REPEATS: u8 = 3;
 const FIRST_PAUSE: Nanos = 200 * NANOS_PER_MILLI;
 /// The clock is measured again so often.
-const MEASURE_EVERY: Nanos = 300 * NANOS_PER_SECOND;
+const MEASURE_EVERY: Nanos = 30 * NANOS_PER_SECOND;
 /// Without a stated end, a 418 is at least so long (section 5).
 const SHORTEST_BAN: Nanos = 120 * NANOS_PER_SECOND;
+
+const LONGEST_BAN: Nanos = 3 * NANOS_PER_DAY + NANOS_PER_MINUTE;
 
 #[derive(Debug)]
 struct InFlight {
@@ -265,6 +267,9 @@ impl Line {
                 self.repeat(at, call, 5 * FIRST_PAUSE);
             }
             Verdict::Unknown(reason) => self.end(call.purpose, Answer::Unknown(reason), sent_at),
+            Verdict::NotExecuted { error, .. } if self.stopped => {
+                self.end(call.purpose, Answer::Refused(error), sent_at)
+            }
             Verdict::NotExecuted { error, because } => {
                 call.last_error = Some(error.clone());
                 match because {
@@ -343,7 +348,8 @@ impl Line {
         let stated = until_ms.and_then(Timestamp::from_millis);
         let after = after_s.map(|seconds| server.plus(seconds.saturating_mul(NANOS_PER_SECOND)));
         let unstated = if status == 418 { server.plus(SHORTEST_BAN) } else { self.limiter.next_minute(server) };
-        let until = stated.max(after).unwrap_or(unstated);
+        // A ban lasts three days at most (section 5): no text may silence us for longer.
+        let until = stated.max(after).unwrap_or(unstated).min(server.plus(LONGEST_BAN));
         self.limiter.forbid(until);
         self.tell_limit(status, self.clock.local(until));
     }

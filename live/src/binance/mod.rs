@@ -3,6 +3,9 @@
 //! [`Session`] runs while a strategy trades; [`Bootstrap`] asks, before there is an engine, for the rules and the account.
 //! Everything follows `binance-usdm.md`; the sections are named where they matter.
 
+#[macro_use]
+mod parts;
+
 mod account;
 mod alarm;
 mod answer;
@@ -12,16 +15,20 @@ mod clock;
 mod config;
 mod depth;
 mod figures;
+mod frames;
 mod history;
 pub mod hosts;
 mod json;
 mod line;
 mod listen_key;
 mod market;
+mod money;
 mod orders;
+mod outcomes;
 mod owners;
 mod problem;
 mod query;
+mod rows;
 mod session;
 pub mod sign;
 mod sockets;

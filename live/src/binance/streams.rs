@@ -30,6 +30,11 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    /// Whether a connection is complete only when this stream has said something.
+    pub fn must_speak(&self) -> bool {
+        self.patience.first_by.is_some()
+    }
+
     /// When this stream is silent for too long, if it was heard last at `heard`.
     pub fn deadline(&self, opened: Timestamp, heard: Option<Timestamp>) -> Timestamp {
         let after = |since: Timestamp, span: Option<Nanos>| span.map_or(Timestamp::MAX, |span| since.plus(span));

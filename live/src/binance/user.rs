@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use alphaengine_core::exchange::{ExchangeUpdate, Execution, ExpiryReason, Fill, FundingPayment, OrderUpdate, Setting};
-use alphaengine_core::id::ClientOrderId;
+use alphaengine_core::exchange::{ExchangeUpdate, Execution, ExpiryReason, Fill, OrderUpdate};
+use alphaengine_core::id::{ClientOrderId, order_sequence};
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::PositionSide;
@@ -21,9 +21,6 @@ use super::owners::{Owners, is_liquidation};
 const REMEMBERED: usize = 256;
 /// So long an event of an order without a known name waits for the trigger that names its parent.
 const ORPHAN_WAITS: Nanos = NANOS_PER_SECOND;
-/// When to ask for the rows of money that the stream told without a number: the rows may be late.
-const ASK_INCOME_AFTER: [Nanos; 2] = [3 * NANOS_PER_SECOND / 2, 10 * NANOS_PER_SECOND];
-
 const HOUR: Nanos = 60 * NANOS_PER_MINUTE;
 
 #[derive(Debug)]
@@ -31,7 +28,7 @@ pub(crate) struct User {
     heard: VecDeque<Vec<u8>>,
     pub hedge: bool,
     /// Signed positions as far as events and snapshots told.
-    positions: BTreeMap<(SymbolId, PositionSide), Qty>,
+    pub(super) positions: BTreeMap<(SymbolId, PositionSide), Qty>,
     /// Close-position orders that fired, until their child tells its quantity: by (symbol, child).
     unsized_triggers: BTreeMap<(SymbolId, u64), OrderUpdate>,
     /// Events of children whose parent is not known yet.
@@ -72,9 +69,12 @@ impl User {
 
     /// Takes one frame of the private stream, bare or wrapped.
     pub fn frame(&mut self, around: &mut Around<'_>, at: Timestamp, frame: &[u8]) -> (Consequence, Option<i64>) {
-        let Ok(value) = serde_json::from_slice::<Value>(frame) else {
-            around.strangers.malformed += 1;
-            return (Consequence::None, None);
+        let value = match serde_json::from_slice::<Value>(frame) {
+            Ok(value) => value,
+            Err(error) => {
+                around.strangers.malformed(format_args!("account event: {error}"));
+                return (Consequence::None, None);
+            }
         };
         let event = value.get("data").filter(|data| data.is_object()).unwrap_or(&value);
         if event.get("e").is_none() {
@@ -91,8 +91,9 @@ impl User {
         self.heard.push_back(frame.to_vec());
         let consequence = match Fields::of(event).and_then(|event| self.event(around, at, event)) {
             Ok(consequence) => consequence,
-            Err(_) => {
-                around.strangers.malformed += 1;
+            Err(error) => {
+                let name = event.get("e").and_then(Value::as_str).unwrap_or("event");
+                around.strangers.malformed(format_args!("{name}: {error}"));
                 Consequence::None
             }
         };
@@ -138,8 +139,16 @@ impl User {
         let parent = around.owners.parent(symbol, order_id);
         let own = around.owners.name(symbol, order_id);
         // A child may carry a name of its own, and its event may overtake the trigger that links the two.
+        let is_ours = order_sequence(&short(named)).is_some();
         let is_child = !matches!(o.text("ot"), "" | "LIMIT" | "MARKET" | "LIQUIDATION");
-        if may_wait && parent.is_none() && own.is_none() && is_child && !named.is_empty() && !is_liquidation(named) {
+        if may_wait
+            && parent.is_none()
+            && own.is_none()
+            && is_child
+            && !is_ours
+            && !named.is_empty()
+            && !is_liquidation(named)
+        {
             let mut kept = serde_json::Map::new();
             for name in ["E", "T", "o", "e"] {
                 if let Some(value) = event.value(name) {
@@ -272,159 +281,10 @@ impl User {
             });
             if !known && due > at {
                 self.orphans.push((due, event));
-            } else if self.order(around, at, fields, false).is_err() {
-                around.strangers.malformed += 1;
+            } else if let Err(error) = self.order(around, at, fields, false) {
+                around.strangers.malformed(format_args!("ORDER_TRADE_UPDATE: {error}"));
             }
         }
-    }
-
-    /// ACCOUNT_UPDATE: what fills do not tell.
-    fn account(&mut self, around: &mut Around<'_>, at: Timestamp, event: Fields<'_>) -> Result<(), Malformed> {
-        let a = event.object("a")?;
-        let when = event.time("T").or_else(|_| event.time("E"))?;
-        let reason = a.text("m");
-        for position in a.list("P") {
-            let position = Fields::of(position)?;
-            let Some(symbol) = around.instruments.id(position.text("s")) else {
-                around.strangers.symbols += 1;
-                continue;
-            };
-            let position_side = position.position_side("ps")?;
-            self.hedge |= position_side != PositionSide::Both;
-            if let Ok(qty) = position.qty("pa") {
-                self.positions.insert((symbol, position_side), qty);
-            }
-            let isolated = position.text("mt").eq_ignore_ascii_case("isolated");
-            if reason == "MARGIN_TYPE_CHANGE" {
-                let setting = Setting::MarginType { isolated };
-                around.line.exchange(ExchangeUpdate::Setting { symbol: Some(symbol), setting });
-            }
-            if isolated && position.value("iw").is_some() {
-                let wallet = position.money("iw")?;
-                around.line.exchange(ExchangeUpdate::IsolatedMargin { symbol, position_side, wallet });
-            }
-        }
-        match reason {
-            "FUNDING_FEE" => self.funding(around, at, a, when)?,
-            // Fills, or movements inside the account, tell themselves.
-            "ORDER" | "MARGIN_TRANSFER" | "MARGIN_TYPE_CHANGE" | "WITHDRAW_REJECT" => {}
-            "DEPOSIT"
-            | "WITHDRAW"
-            | "ADJUSTMENT"
-            | "INSURANCE_CLEAR"
-            | "ADMIN_DEPOSIT"
-            | "ADMIN_WITHDRAW"
-            | "ASSET_TRANSFER"
-            | "OPTIONS_PREMIUM_FEE"
-            | "OPTIONS_SETTLE_PROFIT"
-            | "AUTO_EXCHANGE"
-            | "COIN_SWAP_DEPOSIT"
-            | "COIN_SWAP_WITHDRAW" => self.want_income(around.line, at, when),
-            _ => {
-                around.strangers.values += 1;
-                self.want_income(around.line, at, when);
-            }
-        }
-        Ok(())
-    }
-
-    fn funding(
-        &mut self,
-        around: &mut Around<'_>,
-        at: Timestamp,
-        a: Fields<'_>,
-        when: Timestamp,
-    ) -> Result<(), Malformed> {
-        let symbol = around.instruments.id(a.text("S"));
-        if !a.text("S").is_empty() && symbol.is_none() {
-            around.strangers.symbols += 1;
-            return Ok(());
-        }
-        // Without a symbol, or with two positions in one, only the rows of income tell the payments apart.
-        let (Some(symbol), false) = (symbol, self.hedge) else {
-            self.want_income(around.line, at, when);
-            return Ok(());
-        };
-        let margin_asset = &around.instruments.get(symbol).margin_asset;
-        for balance in a.list("B") {
-            let balance = Fields::of(balance)?;
-            if balance.text("a") != margin_asset.as_str() {
-                continue;
-            }
-            let amount = balance.money("bc")?;
-            if amount.is_zero() {
-                continue;
-            }
-            let position = self.positions.get(&(symbol, PositionSide::Both)).copied().unwrap_or(Qty::ZERO);
-            around.line.exchange(ExchangeUpdate::Funding(FundingPayment {
-                symbol,
-                position_side: PositionSide::Both,
-                settled_at: settlement(when),
-                rate: None,
-                mark: (around.mark)(symbol),
-                position,
-                amount,
-                id: None,
-            }));
-        }
-        Ok(())
-    }
-
-    /// The stream told of money without a number that makes it one fact: the rows of income have one.
-    fn want_income(&mut self, line: &mut Line, at: Timestamp, when: Timestamp) {
-        let since = when.plus(-NANOS_PER_MINUTE);
-        self.income_since = Some(self.income_since.map_or(since, |earlier| earlier.min(since)));
-        for pause in ASK_INCOME_AFTER {
-            line.alarm(at.plus(pause), Alarm::Income);
-        }
-    }
-
-    fn config(&mut self, around: &mut Around<'_>, event: Fields<'_>) -> Result<(), Malformed> {
-        let Ok(ac) = event.object("ac") else {
-            // The multi-assets mode: nothing that an order depends on can be told of it here.
-            around.strangers.values += 1;
-            return Ok(());
-        };
-        let Some(symbol) = around.instruments.id(ac.text("s")) else {
-            around.strangers.symbols += 1;
-            return Ok(());
-        };
-        let leverage = u32::try_from(ac.whole("l")?).map_err(|_| Malformed::Field("l"))?;
-        let setting = Setting::Leverage { leverage };
-        around.line.exchange(ExchangeUpdate::Setting { symbol: Some(symbol), setting });
-        Ok(())
-    }
-
-    /// MARGIN_CALL: a hint. It is passed on as a liquidation only when the margin is below what must be held.
-    fn margin_call(&mut self, around: &mut Around<'_>, event: Fields<'_>) -> Result<(), Malformed> {
-        around.strangers.margin_calls += 1;
-        let mut cross = (Money::ZERO, Money::ZERO, Price::ZERO);
-        let mut any_cross = false;
-        for position in event.list("p") {
-            let position = Fields::of(position)?;
-            let (up, needed) = (position.money("up")?, position.money("mm")?);
-            let mark = position.rough_price("mp");
-            if position.text("mt").eq_ignore_ascii_case("isolated") {
-                let symbol = around.instruments.id(position.text("s"));
-                let margin_balance = position.money("iw")?.saturating_add(up);
-                if symbol.is_some() && margin_balance <= needed {
-                    let maintenance = needed;
-                    around.line.exchange(ExchangeUpdate::Liquidation { symbol, mark, margin_balance, maintenance });
-                }
-            } else {
-                any_cross = true;
-                cross = (cross.0.saturating_add(up), cross.1.saturating_add(needed), mark);
-            }
-        }
-        if any_cross {
-            let margin_balance = event.money("cw")?.saturating_add(cross.0);
-            if margin_balance <= cross.1 {
-                let update =
-                    ExchangeUpdate::Liquidation { symbol: None, mark: cross.2, margin_balance, maintenance: cross.1 };
-                around.line.exchange(update);
-            }
-        }
-        Ok(())
     }
 
     /// What a snapshot says of positions.

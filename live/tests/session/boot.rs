@@ -1,5 +1,6 @@
 //! The start: clock, listen key, sockets, history, and then `Ready`.
 
+use alphaengine_core::exchange::Outcome;
 use alphaengine_live::wire::{Heard, Method};
 
 use crate::world::{MINUTE, World, closed_bar, config, frame, kline_rows};
@@ -71,4 +72,21 @@ fn stopping_closes_the_sockets_and_sends_nothing_more() {
     world.session.on_frame(world.at, alphaengine_live::wire::SocketId(1), stream.as_bytes());
     world.take();
     assert!(world.market().is_empty());
+}
+
+#[test]
+fn after_the_stop_answers_are_heard_and_nothing_is_sent_again() {
+    let mut world = World::ready(config());
+    for id in ["ae-1", "ae-2", "ae-3"] {
+        world.request(crate::orders::place(id));
+    }
+    world.session.stop(world.at);
+    world.take();
+    world.answer("/fapi/v1/order", 200, r#"{"orderId":1}"#);
+    world.answer("/fapi/v1/order", 503, "Service Unavailable.");
+    world.answer("/fapi/v1/order", 429, "");
+    let outcomes = world.outcomes();
+    assert_eq!(outcomes[0].1, Outcome::Placed { order_id: 1 });
+    assert!(outcomes[1..].iter().all(|(_, outcome)| matches!(outcome, Outcome::Rejected(_))), "{outcomes:?}");
+    assert_eq!((outcomes.len(), world.sent.len()), (3, 3));
 }

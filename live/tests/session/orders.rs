@@ -235,3 +235,16 @@ fn income_is_payments_and_transfers_but_not_what_fills_tell() {
     assert!(matches!(rows[2], ExchangeUpdate::Transfer { id: 4, .. }));
     assert_eq!(rows.len(), 3);
 }
+
+#[test]
+fn a_trade_of_a_fired_order_carries_the_name_of_its_parent() {
+    let mut world = World::ready(config());
+    world.request(Request::Trades { symbol: BTC, from_id: 1, since: world.at });
+    let rows = r#"[{"commission":"0.07","commissionAsset":"USDT","id":5,"maker":false,"orderId":99,"price":"1","qty":"1","side":"SELL","time":1750003229500}]"#;
+    world.answer("/fapi/v1/userTrades", 200, rows);
+    world.answer("/fapi/v1/order", 200, r#"{"orderId":99,"clientOrderId":"x-own","origType":"STOP_MARKET"}"#);
+    assert_eq!(world.outcomes(), []);
+    world.answer("/fapi/v1/allAlgoOrders", 200, r#"[{"algoId":9,"clientAlgoId":"ae-5","actualOrderId":"99"},{"algoId":10,"clientAlgoId":"ae-6","actualOrderId":""}]"#);
+    let [(1, Outcome::Trades { trades, .. })] = &world.outcomes()[..] else { panic!("{:?}", world.outcomes()) };
+    assert_eq!(trades[0].client_order_id.as_str(), "ae-5");
+}

@@ -6,17 +6,17 @@ use alphaengine_live::wire::Method;
 
 use crate::world::{BTC, MINUTE, SECOND, World, config};
 
-fn order(id: u64, name: &str, fields: &str) -> String {
+pub fn order(id: u64, name: &str, fields: &str) -> String {
     format!(
         r#"{{"e":"ORDER_TRADE_UPDATE","E":1750003230005,"T":1750003230000,"o":{{"s":"BTCUSDT","c":"{name}","S":"BUY","o":"LIMIT","f":"GTC","q":"0.01","p":"50000","ap":"0","sp":"0","i":{id},"l":"0","z":"0","L":"0","T":1750003230000,"t":0,"ot":"LIMIT","ps":"BOTH","rp":"0",{fields}}}}}"#
     )
     .replace(r#""l":"0","z":"0","L":"0","T":1750003230000,"t":0,"#, if fields.contains(r#""l":"#) { r#""T":1750003230000,"# } else { r#""l":"0","z":"0","L":"0","T":1750003230000,"t":0,"# })
 }
 
-const FILL: &str =
+pub const FILL: &str =
     r#""x":"TRADE","X":"FILLED","l":"0.01","z":"0.01","L":"49999.9","N":"USDT","n":"0.25","t":777,"m":true"#;
 
-fn algo(status: &str, rest: &str) -> String {
+pub fn algo(status: &str, rest: &str) -> String {
     format!(
         r#"{{"e":"ALGO_UPDATE","T":1750003230000,"E":1750003230003,"o":{{"caid":"ae-5","aid":2148719,"at":"CONDITIONAL","o":"STOP_MARKET","s":"BTCUSDT","S":"SELL","ps":"BOTH","f":"GTC","X":"{status}","tp":"750","p":"0",{rest}}}}}"#
     )

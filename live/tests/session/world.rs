@@ -302,6 +302,9 @@ pub fn frame(stream: &str, at: i64) -> String {
             r#"{{"e":"markPriceUpdate","E":{at},"s":"{symbol}","p":"100.15","i":"100","P":"100","r":"0.0001","T":{at}}}"#
         ),
         "aggTrade" => trade(&symbol, at / 10_000, at),
+        "depth@100ms" => format!(
+            r#"{{"e":"depthUpdate","E":{at},"T":{at},"s":"{symbol}","U":{at},"u":{at},"pu":1,"b":[],"a":[["100.2","1"]]}}"#
+        ),
         "kline_1m" => kline(&symbol, at / 60_000 * 60_000, false),
         other => panic!("{other}"),
     };

@@ -1,5 +1,6 @@
 //! What the public is told when the market moves, in the shapes of `binance-usdm.md` section 4.2.
 
+use alphaengine_core::exchange::{Fill, OrderUpdate};
 use alphaengine_core::market::{MarketData, MarketUpdate, SymbolId};
 use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_SECOND, Nanos, Price, Qty, Timestamp};
 use serde_json::json;
@@ -157,6 +158,18 @@ impl Gateway {
             let payload = self.ticker_event(symbol, at, topic == Topic::MiniTicker).to_string();
             self.sockets.publish(&keys[0], &payload);
             self.sockets.publish(&keys[1], &format!("[{payload}]"));
+        }
+    }
+
+    /// `<s>@forceOrder`: the account's own liquidations are the only ones that there are.
+    pub(super) fn tell_liquidation(&mut self, update: &OrderUpdate, fill: &Fill) {
+        let contract = &self.contracts[update.symbol.index()];
+        let (price, qty, time) = (contract.digits.price(fill.price), contract.digits.qty(fill.qty), update.at.millis());
+        let payload = json!({"e": "forceOrder", "E": time, "o": {"s": contract.name, "S": update.side.name(),
+            "o": "LIMIT", "f": "IOC", "q": qty, "p": price, "ap": price, "X": "FILLED", "l": qty, "z": qty, "T": time}})
+        .to_string();
+        for symbol in [Some(update.symbol), None] {
+            self.sockets.publish(&(symbol, Topic::ForceOrder), &payload);
         }
     }
 

@@ -15,6 +15,7 @@
 
 mod account;
 mod algo;
+mod bookings;
 mod candles;
 mod encode;
 mod endpoints;
@@ -38,20 +39,21 @@ mod tape;
 mod tickers;
 mod topic;
 mod user_events;
+mod wire;
 mod ws_api;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use alphaengine_core::exchange::{Outcome, Outgoing};
 use alphaengine_core::id::{ClientOrderId, RequestId};
 use alphaengine_core::instrument::{Instrument, Instruments};
-use alphaengine_core::market::{MarketUpdate, SymbolId};
+use alphaengine_core::market::{MarketData, MarketUpdate, SymbolId};
 use alphaengine_core::order::OrderSpec;
-use alphaengine_core::units::{Money, NANOS_PER_MINUTE, Nanos, Timestamp};
+use alphaengine_core::units::{Money, Timestamp};
 use serde_json::Value;
 
 pub use self::ledger::OwnTrade;
+pub use self::wire::{ConnectionId, Frame, GatewayConfig, Request, Response};
 
 use self::encode::Digits;
 use self::error::ApiError;
@@ -63,96 +65,9 @@ use self::records::Records;
 use self::request::Params;
 use self::sockets::{Door, Sockets};
 use self::tape::Tape;
+use self::wire::refusal;
 use crate::config::SimConfig;
 use crate::exchange::SimExchange;
-
-/// How this Binance behaves. The default is the real one, but for streams on the wrong route, which it serves.
-#[derive(Debug, Clone, PartialEq)]
-pub struct GatewayConfig {
-    /// The one API key that is let in.
-    pub key: String,
-    /// Its HMAC secret. Without one signatures are taken as good: of keys of another kind nothing is known here.
-    pub secret: Option<String>,
-    pub listen_key_life: Nanos,
-    pub connection_life: Nanos,
-    pub ping_every: Nanos,
-    pub pong_within: Nanos,
-    pub weight_per_minute: u32,
-    pub orders_per_10s: u32,
-    pub orders_per_minute: u32,
-    /// A stream on the wrong route stays silent, as the real one does; else any stream is served on any route.
-    pub strict_routes: bool,
-    /// The order that a conditional one becomes carries its `clientAlgoId`.
-    pub child_keeps_client_id: bool,
-    /// What `exchangeInfo` says instead of what is made from the instruments; times and limits are put in.
-    pub exchange_info: Option<Value>,
-}
-
-impl Default for GatewayConfig {
-    fn default() -> GatewayConfig {
-        GatewayConfig {
-            key: "key".into(),
-            secret: Some("secret".into()),
-            listen_key_life: 60 * NANOS_PER_MINUTE,
-            connection_life: 24 * 60 * NANOS_PER_MINUTE,
-            ping_every: 3 * NANOS_PER_MINUTE,
-            pong_within: 10 * NANOS_PER_MINUTE,
-            weight_per_minute: 2_400,
-            orders_per_10s: 300,
-            orders_per_minute: 1_200,
-            strict_routes: false,
-            child_keeps_client_id: true,
-            exchange_info: None,
-        }
-    }
-}
-
-/// A request as it came over HTTP. The path has no query, header names are in lower case.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    pub method: &'a str,
-    pub path: &'a str,
-    pub query: &'a str,
-    pub headers: &'a [(String, String)],
-    pub body: &'a [u8],
-}
-
-impl Request<'_> {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
-    }
-}
-
-/// What goes back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Response {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
-}
-
-impl Response {
-    fn json(status: u16, body: &Value) -> Response {
-        let headers = vec![("content-type".into(), "application/json".into())];
-        Response { status, headers, body: body.to_string().into_bytes() }
-    }
-}
-
-/// The number that the server gives a WebSocket connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u64);
-
-/// What is to be sent on a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Frame {
-    Text(Arc<str>),
-    Ping(Vec<u8>),
-    /// The connection is forgotten already.
-    Close {
-        code: u16,
-        reason: &'static str,
-    },
-}
 
 /// A contract with what is looked up for every message.
 #[derive(Debug)]
@@ -178,6 +93,20 @@ struct Call<'a> {
 }
 
 /// Our Binance.
+///
+/// ```
+/// use alphaengine_core::instrument::{Catalog, Instruments};
+/// use alphaengine_core::units::Timestamp;
+/// use alphaengine_sim::SimConfig;
+/// use alphaengine_sim::gateway::{Gateway, GatewayConfig, Request};
+///
+/// let instruments = Instruments::new(vec![Catalog::builtin().get(&"BTCUSDT".parse()?)?.clone()])?;
+/// let mut gateway = Gateway::new(GatewayConfig::default(), SimConfig::default(), &instruments);
+/// let request = Request { method: "GET", path: "/fapi/v1/time", query: "", headers: &[], body: b"" };
+/// let response = gateway.handle(Timestamp::from_date(2026, 11, 25).unwrap_or_default(), &request);
+/// assert_eq!((response.status, response.body.as_slice()), (200, br#"{"serverTime":1795564800000}"#.as_slice()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Gateway {
     config: GatewayConfig,
@@ -206,6 +135,8 @@ pub struct Gateway {
     multi_assets: bool,
     fee_burn: bool,
     is_open: bool,
+    /// A price came at which somebody could trade.
+    has_begun: bool,
 }
 
 impl Gateway {
@@ -241,6 +172,7 @@ impl Gateway {
             multi_assets: false,
             fee_burn: false,
             is_open: false,
+            has_begun: false,
         };
         gateway.exchange.open_account(gateway.wall);
         gateway.absorb(None);
@@ -286,8 +218,7 @@ impl Gateway {
         if endpoint.security == endpoints::Security::Signed {
             let sent = params.required("signature")?;
             signature::check_time(self.server_time(), params)?;
-            let payload = signature::payload(request.query, request.body);
-            signature::check_signature(self.config.secret.as_deref(), &payload, sent)?;
+            signature::check_request(self.config.secret.as_deref(), request.query, request.body, sent)?;
         }
         if endpoint.orders > 0 {
             self.limits.order(wall, endpoint.orders, 1)?;
@@ -342,6 +273,8 @@ impl Gateway {
             (self.tapes.get_mut(update.symbol.index()), self.contracts.get(update.symbol.index()))
         {
             tape.hear(update, &contract.instrument);
+            // Else an order before the first live update would be of the wall clock's time, and a recording's market behind it.
+            self.clock = Some(self.clock.map_or(update.at, |clock| clock.max(update.at)));
         }
     }
 
@@ -352,7 +285,13 @@ impl Gateway {
             return;
         }
         self.clock = Some(self.clock.map_or(update.at, |clock| clock.max(update.at)));
-        self.exchange.on_market(update);
+        // As in a backtest: marks and funding before the first price at which somebody could trade are passed over.
+        let is_price =
+            !matches!(update.data, MarketData::MarkPrice(_) | MarketData::MarkBar(_) | MarketData::Funding(_));
+        self.has_begun |= is_price;
+        if self.has_begun {
+            self.exchange.on_market(update);
+        }
         if self.exchange.has_said() {
             self.absorb(None);
         }
@@ -515,13 +454,4 @@ impl Gateway {
     fn symbol_if_any(&self, params: &Params) -> Result<Option<SymbolId>, ApiError> {
         params.text("symbol").map(|name| self.symbol_named(name)).transpose()
     }
-}
-
-/// An error as an answer.
-fn refusal(error: &ApiError) -> Response {
-    let mut response = Response::json(error.status, &error.body());
-    if let Some(seconds) = error.retry_after {
-        response.headers.push(("retry-after".into(), seconds.to_string()));
-    }
-    response
 }

@@ -41,10 +41,12 @@ pub(super) fn all_orders(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     let from_id = call.params.integer("orderId")?.and_then(|id| u64::try_from(id).ok());
     let (start, end) = week(call)?;
     let (from, until) = (start.unwrap_or(Timestamp::MIN), end.unwrap_or(Timestamp::MAX));
+    let now = gateway.market_now();
     let is_asked = |order: &&OrderRecord| {
         symbol.is_none_or(|symbol| symbol == order.spec.symbol)
             && from_id.is_none_or(|from_id| order.order_id >= from_id)
             && (from..=until).contains(&order.created)
+            && order.is_remembered(now)
     };
     let orders: Vec<&OrderRecord> = gateway.records.all().filter(is_asked).collect();
     let forwards = from_id.is_some() || start.is_some();

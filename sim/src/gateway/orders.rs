@@ -64,13 +64,15 @@ pub(super) fn cancel_batch(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     };
     // Some send a JSON list, some a bare one.
     let parsed = serde_json::from_str::<Vec<Value>>(list);
-    let listed = parsed.unwrap_or_else(|_| list.trim_matches(['[', ']']).split(',').map(Value::from).collect());
+    let listed =
+        parsed.unwrap_or_else(|_| list.trim_matches(['[', ']', '"', ' ']).split(',').map(Value::from).collect());
     if listed.len() > CANCEL_BATCH {
         return Err(ApiError::new(-4032, "Exceed maximum cancel order size."));
     }
     let mut answers = Vec::new();
     for element in listed {
-        let text = element.as_str().map_or_else(|| element.to_string(), |text| text.trim().to_owned());
+        let text =
+            element.as_str().map_or_else(|| element.to_string(), |text| text.trim_matches(['"', ' ']).to_owned());
         let answer = if ids.is_some() {
             match text.parse() {
                 Ok(id) => gateway.cancel_order(symbol, Some(id), None),
@@ -135,7 +137,9 @@ impl Gateway {
         let (order_type, price_match) = match kind {
             "MARKET" => {
                 for name in ["timeInForce", "price"] {
-                    if params.text(name).is_some() {
+                    // A price of zero says that there is none.
+                    let is_none = params.text(name).is_none_or(|text| text.parse() == Ok(Price::ZERO));
+                    if !is_none {
                         return Err(ApiError::new(-1106, format!("Parameter '{name}' sent when not required.")));
                     }
                 }
@@ -307,7 +311,7 @@ impl Gateway {
             (Some(id), _) => self.records.get(id),
             (None, name) => name.and_then(|name| self.records.named(symbol, &name.parse().ok()?)),
         };
-        found.filter(|order| order.spec.symbol == symbol)
+        found.filter(|order| order.spec.symbol == symbol && order.is_remembered(self.market_now()))
     }
 }
 

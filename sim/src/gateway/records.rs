@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use alphaengine_core::id::ClientOrderId;
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::{OrderSpec, TimeInForce};
-use alphaengine_core::units::{Price, Qty, Timestamp};
+use alphaengine_core::units::{NANOS_PER_DAY, Price, Qty, Timestamp};
 
 use super::encode::average;
 
@@ -90,6 +90,12 @@ pub(super) struct OrderRecord {
 }
 
 impl OrderRecord {
+    /// The exchange forgets what ended without a fill after three days, everything else after ninety (`binance-usdm.md` section 7.2).
+    pub fn is_remembered(&self, now: Timestamp) -> bool {
+        let days = if self.filled.is_zero() { 3 } else { 90 };
+        self.status.is_open() || now.since(self.created) <= days * NANOS_PER_DAY
+    }
+
     pub fn average_price(&self) -> Price {
         average(self.quote, self.filled)
     }

@@ -82,13 +82,12 @@ impl Params {
         if let Ok(value) = text.parse() {
             return Ok(Some(value));
         }
-        let is_number = text.parse::<f64>().is_ok_and(f64::is_finite);
-        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+'));
-        if is_number && is_plain {
-            return Err(ApiError::new(-1111, "Precision is over the maximum defined for this asset."));
-        }
-        if is_number && let Some(value) = shortest(text).and_then(|text| text.parse().ok()) {
+        if let Some(value) = without_exponent(text).and_then(|text| text.parse().ok()) {
             return Ok(Some(value));
+        }
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+'));
+        if is_plain && text.bytes().any(|byte| byte.is_ascii_digit()) {
+            return Err(ApiError::new(-1111, "Precision is over the maximum defined for this asset."));
         }
         Err(ApiError::illegal(name, "^([0-9]{1,20})(\\.[0-9]{1,20})?$"))
     }
@@ -102,10 +101,24 @@ impl Params {
     }
 }
 
-/// A number in scientific notation, as plain digits.
-fn shortest(text: &str) -> Option<String> {
-    let value: f64 = text.parse().ok()?;
-    (value.abs() < 1e15).then(|| format!("{value:.8}"))
+/// A number in scientific notation, exactly, as plain digits: some clients write `1e-05`.
+fn without_exponent(text: &str) -> Option<String> {
+    let (mantissa, exponent) = text.split_once(['e', 'E'])?;
+    let exponent = exponent.parse::<i32>().ok().filter(|exponent| exponent.abs() <= 20)?;
+    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || digits.len() > 30 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let zeros = "0".repeat(52);
+    // Where the point falls, counted in the digits with enough zeros on either side.
+    let padded = format!("{zeros}{digits}{zeros}");
+    let point = usize::try_from(52 + i32::try_from(whole.len()).ok()? + exponent).ok()?;
+    let (whole, fraction) = padded.split_at_checked(point)?;
+    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+    let point = if fraction.is_empty() { "" } else { "." };
+    Some(format!("{sign}{}{point}{fraction}", if whole.is_empty() { "0" } else { whole }))
 }
 
 fn plain(value: &Value) -> String {
@@ -176,6 +189,18 @@ mod tests {
         assert_eq!(params.integer("n").unwrap(), Some(12));
         assert_eq!(params.integer("m").unwrap_err().code, -1100);
         assert_eq!(params.text("e"), None);
+    }
+
+    #[test]
+    fn scientific_notation_is_read_exactly() {
+        let plain = |text| without_exponent(text).unwrap_or_default();
+        assert_eq!(plain("1e-05"), "0.00001");
+        assert_eq!(plain("1.0E-8"), "0.00000001");
+        assert_eq!(plain("-12.5e+3"), "-12500");
+        assert_eq!(plain("0.00012e2"), "0.012");
+        for broken in ["e5", "1e", "1e99", "1x2e3", "."] {
+            assert_eq!(plain(broken), "", "{broken}");
+        }
     }
 
     #[test]

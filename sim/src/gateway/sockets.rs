@@ -231,7 +231,9 @@ impl Sockets {
                 continue;
             };
             let is_here = connection.streams.iter().any(|stream| stream == key);
-            let is_wanted = connection.events.as_ref().is_none_or(|events| events.iter().any(|event| event == kind));
+            // That the key is over is told to everybody.
+            let is_selected = |events: &Vec<String>| events.iter().any(|event| event == kind);
+            let is_wanted = kind == "listenKeyExpired" || connection.events.as_ref().is_none_or(is_selected);
             if is_here && is_wanted && (!is_strict || connection.door == Door::Private) {
                 let text = if connection.combined { wrapped(key, payload).into() } else { bare.clone() };
                 self.frames.push((*id, Frame::Text(text)));

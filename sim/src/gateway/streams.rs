@@ -7,7 +7,8 @@ use super::error::ApiError;
 use super::request::{decode, decode_pairs};
 use super::sockets::{Connection, Door};
 use super::topic::{Key, Topic};
-use super::{ConnectionId, Gateway, Response, refusal};
+use super::wire::refusal;
+use super::{ConnectionId, Gateway, Response};
 
 /// Length of a listen key: no market stream is that long without an `@`.
 const SHORTEST_KEY: usize = 20;
@@ -77,7 +78,9 @@ impl Gateway {
     }
 
     fn topic(&self, name: &str) -> Option<Key> {
-        Topic::parse(name, |symbol| self.symbols.get(symbol).copied())
+        // Streams are named in lower case only: any other name is silent.
+        let find = |symbol: &str| self.symbols.get(symbol).copied().filter(|_| !symbol.contains(char::is_uppercase));
+        Topic::parse(name, find)
     }
 
     /// A frame of a stream connection.

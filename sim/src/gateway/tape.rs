@@ -94,7 +94,7 @@ impl Tape {
                     news.candle = true;
                 }
             }
-            MarketData::BarOpen(open) if !self.has_trades => {
+            MarketData::BarOpen(open) if self.follows(open.timeframe) => {
                 self.has_bars = true;
                 self.last = open.price;
                 self.candles.open(open.timeframe.open_time(update.at), open.price, open.timeframe);
@@ -103,7 +103,7 @@ impl Tape {
                 news.book = self.quote_around(open.price, instrument);
                 news.mark = self.marks.last().is_none();
             }
-            MarketData::Bar(bar) if !self.has_trades => {
+            MarketData::Bar(bar) if self.follows(bar.timeframe) => {
                 self.has_bars = true;
                 let rest = bar.volume.saturating_sub(instrument.lot.min).max(instrument.lot.min);
                 self.last = bar.close;
@@ -131,6 +131,11 @@ impl Tape {
             MarketData::Funding(funding) => self.settle(update.at, funding),
         }
         news
+    }
+
+    /// Whether bars of this length make the candles: the finest ones do, where there are no trades.
+    fn follows(&self, timeframe: alphaengine_core::market::Timeframe) -> bool {
+        !self.has_trades && (!self.has_bars || timeframe <= self.candles.base())
     }
 
     /// Candles of trades end with their time; bars say themselves when they are over.

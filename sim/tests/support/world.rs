@@ -96,6 +96,7 @@ fn describe(input: &Input<'_>) -> String {
         Input::Operator(_) => "operator".into(),
         Input::Ready => "ready".into(),
         Input::Wake => "wake".into(),
+        Input::Stop { .. } => "stop".into(),
         Input::End => "end".into(),
     }
 }
