@@ -18,10 +18,13 @@ mod link;
 mod market;
 mod operator;
 mod reconcile;
+mod rehearsal;
 mod repair;
 mod resolve;
 
 pub use reconcile::LiveConfig;
+
+use std::collections::VecDeque;
 
 use crate::account::Account;
 use crate::command::StopPolicy;
@@ -95,6 +98,8 @@ pub struct Engine<S, L> {
     recorded: Vec<Recorded>,
     outgoing: Vec<Outgoing>,
     closed_bars: Vec<Bar>,
+    /// Bars that were heard before the strategy started.
+    rehearsal: VecDeque<(SymbolId, Bar)>,
     /// Money or positions moved at this instant, and the equity after it is not observed yet.
     is_unobserved: bool,
     /// The exchange's time of the newest market update that was heard.
@@ -208,6 +213,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             recorded: Vec::with_capacity(16),
             outgoing: Vec::with_capacity(16),
             closed_bars: Vec::new(),
+            rehearsal: VecDeque::new(),
             is_unobserved: false,
             heard_until: Timestamp::MIN,
             commands_now: 0,
@@ -432,6 +438,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             self.finish_inherited()?;
         }
         self.call(|strategy, ctx| strategy.on_start(ctx))?;
+        self.rehearse()?;
         self.fire_timers()?;
         self.schedule();
         Ok(())
