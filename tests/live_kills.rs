@@ -28,8 +28,10 @@ fn text(value: &Value) -> String {
 fn a_bot_that_is_killed_again_and_again_ends_with_the_fills_and_the_money_of_the_exchange() {
     let desk = Desk::new();
     let folder = desk.path("");
-    let exchange = Exchange::start(&folder, &["--symbol", "BTCUSDT", "--speed", "60", "--history", "2"]);
-    let trader = ["--symbol", "BTCUSDT", "--strategy", "sma_cross", "--param", "fast=2", "--param", "slow=3"];
+    let market = ["--symbol", "BTCUSDT", "--symbol", "ETHUSDT"];
+    let serve = ["--speed", "60", "--history", "2", "--limit-fill", "touch"];
+    let exchange = Exchange::start(&folder, &[&market[..], &serve].concat());
+    let trader = [&market[..], &["--strategy", "market_maker"]].concat();
     let mut dice = Dice(7);
     for kill in 0..kills() {
         let mut bot = live::live(&folder, &exchange, &trader);
@@ -72,7 +74,7 @@ fn compare(store: &std::path::Path, exchange: &Exchange) {
             .iter()
             .map(|row| (plain(&row[0]), plain(&row[1]), plain(&row[2])))
             .collect();
-    assert!(told.len() as u64 > kills(), "too few fills to prove anything: {}", told.len());
+    assert!(told.len() as u64 > kills() / 2, "too few fills to prove anything: {}", told.len());
     assert_eq!(booked, told);
     let wallet: i64 =
         rows(store, "SELECT SUM(balance_e8) FROM projection_balance WHERE account IN ('wallet', 'margin')")

@@ -31,7 +31,7 @@ impl Strategy for Eager {
     }
 
     fn warm_up(&self) -> usize {
-        4
+        5
     }
 
     fn on_start(&mut self, ctx: &mut Context<'_>) {
@@ -72,7 +72,7 @@ fn history_warms_up_in_the_order_of_time_and_nothing_that_is_said_to_it_leaves()
     let log = MemoryLog::new(Encoder::new(scope(), &config.instruments));
     let mut engine = Engine::new(config, Eager::default(), log);
     let now = noon().plus(6 * NANOS_PER_MINUTE);
-    // Six bars are told, the strategy wants the last four.
+    // Six bars are told, the strategy needs five: the last four, and one of the present.
     for minute in 0..6 {
         assert_eq!(engine.step(now, Input::Market(&bar(minute))).unwrap().count(), 0);
     }

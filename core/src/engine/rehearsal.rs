@@ -8,12 +8,13 @@ use crate::store::EventLog;
 use crate::strategy::Strategy;
 
 impl<S: Strategy, L: EventLog> Engine<S, L> {
-    /// Keeps a bar that was heard while the engine boots; of each symbol no more than the strategy warms up with.
+    /// Keeps a bar that was heard while the engine boots; of each symbol one less than the strategy needs, so that its first
+    /// decision is about the present.
     #[cold]
     pub(super) fn keep_for_rehearsal(&mut self, symbol: SymbolId, bar: &Bar) {
         self.market.on_price(symbol, bar.close);
         self.revalue(symbol, bar.close);
-        let most = self.strategy.warm_up();
+        let most = self.strategy.warm_up().saturating_sub(1);
         let kept = self.rehearsal.iter().filter(|(of, _)| *of == symbol).count();
         if kept >= most
             && let Some(oldest) = self.rehearsal.iter().position(|(of, _)| *of == symbol)
