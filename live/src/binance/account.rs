@@ -12,7 +12,7 @@ use alphaengine_core::snapshot::{AccountSnapshot, BalanceSnapshot, PositionSnaps
 use alphaengine_core::units::{Money, NANOS_PER_DAY, NANOS_PER_MILLI, Timestamp};
 use serde_json::Value;
 
-use super::call::{Answer, Call, Part, Purpose};
+use super::call::{Answer, Call, Part, Purpose, ROUND_WORTH};
 use super::figures::Strangers;
 use super::json::{Fields, Malformed, short};
 use super::line::Line;
@@ -93,7 +93,7 @@ fn rows_of(answer: &Answer) -> Result<Vec<Value>, Outcome> {
 
 impl Account {
     /// Asks for every part of a snapshot.
-    pub fn ask_snapshot(&mut self, around: &mut Around<'_>, id: RequestId) {
+    pub fn ask_snapshot(&mut self, around: &mut Around<'_>, at: Timestamp, id: RequestId) {
         let mut calls = Vec::new();
         let count = around.instruments.len() as u32;
         for (part, path) in [(Part::Orders, "/fapi/v1/openOrders"), (Part::Conditional, "/fapi/v1/openAlgoOrders")] {
@@ -122,7 +122,7 @@ impl Account {
             failure: None,
         };
         self.snapshots.insert(id, job);
-        calls.into_iter().for_each(|call| around.line.call(call));
+        calls.into_iter().for_each(|call| around.line.call(call.useless_after(at.plus(ROUND_WORTH))));
     }
 
     /// Joins one part. The snapshot when it was the last.
@@ -187,7 +187,8 @@ impl Account {
         query.put("limit", PAGE);
         let job = TradesJob { symbol, until, rows: Vec::new(), more: false, waiting: 0, asked_parents: false };
         self.trades.insert(id, job);
-        around.line.call(Call::signed(Purpose::Trades(id), "/fapi/v1/userTrades", query, 5));
+        let call = Call::signed(Purpose::Trades(id), "/fapi/v1/userTrades", query, 5);
+        around.line.call(call.useless_after(at.plus(ROUND_WORTH)));
     }
 
     /// A page of trades came: whose orders were they?
@@ -307,7 +308,8 @@ impl Account {
     pub fn ask_income(&mut self, line: &mut Line, at: Timestamp, id: Option<RequestId>, since: Timestamp) {
         let since = since.max(line.clock.server(at).plus(-KEPT));
         let query = Query::new().with("startTime", since.millis()).with("limit", PAGE);
-        line.call(Call::signed(Purpose::Income(id), "/fapi/v1/income", query, 30));
+        let call = Call::signed(Purpose::Income(id), "/fapi/v1/income", query, 30);
+        line.call(call.useless_after(at.plus(ROUND_WORTH)));
     }
 
     pub fn income(&mut self, around: &mut Around<'_>, id: Option<RequestId>, hedge: bool, answer: &Answer) {
