@@ -34,6 +34,8 @@ const ONE_BY_ONE: usize = 5;
 pub(crate) struct Account {
     snapshots: BTreeMap<RequestId, SnapshotJob>,
     trades: BTreeMap<RequestId, TradesJob>,
+    /// The last trade of the page that was read last, with its time.
+    pub newest_trade: Option<(SymbolId, u64, Timestamp)>,
 }
 
 #[derive(Debug)]
@@ -219,6 +221,10 @@ impl Account {
             }
         };
         make_fees_positive(&mut updates);
+        self.newest_trade = updates.last().and_then(|update| match update.execution {
+            Execution::Trade(fill) => Some((symbol, fill.trade_id, update.at)),
+            _ => None,
+        });
         job.rows = updates;
         let unknown = job.unknown(around.owners);
         if unknown.len() > ONE_BY_ONE {

@@ -222,6 +222,7 @@ impl Session {
                 let name = self.config.instruments.get(symbol).symbol.as_str();
                 self.books[symbol.index()].ask(&mut self.line, symbol, name, Timestamp::MIN);
             }
+            Alarm::Untold { socket, symbol, untold } => self.check_hearing(at, socket, symbol, untold),
             Alarm::Orphans => user_of!(self, release_orphans, at),
         }
         self.settle(at);
