@@ -27,6 +27,8 @@ const PAGE: usize = 1_000;
 /// The exchange takes at most seven days between two times, and forgets trades after three months (section 7.2).
 const WINDOW: i64 = 7 * NANOS_PER_DAY;
 const KEPT: i64 = 89 * NANOS_PER_DAY;
+/// "Order does not exist."
+const ORDER_NOT_THERE: i32 = -2013;
 /// From so many unknown orders on, a page of orders is cheaper than a question for each.
 const ONE_BY_ONE: usize = 5;
 
@@ -263,14 +265,14 @@ impl Account {
                 }
             }
             // The exchange forgot it (section 7.2): the number has to do as a name.
-            Err(Outcome::Rejected(_)) if order_id > 0 => {
+            Err(Outcome::Rejected(error)) if order_id > 0 && error.code == ORDER_NOT_THERE => {
                 around.owners.learn(symbol, order_id, short(&format!("order-{order_id}")));
             }
-            Err(outcome @ Outcome::Unknown { .. }) => {
+            // Whoever is only busy, or limits us, has not said whose it is: under a wrong name it would miss its order.
+            Err(outcome) => {
                 self.trades.remove(&id);
                 return around.answer(id, outcome);
             }
-            Err(_) => {}
         }
         let unknown = job.unknown(around.owners);
         if order_id == 0 {
@@ -283,11 +285,17 @@ impl Account {
         self.finish_trades(around, id);
     }
 
-    /// The conditional orders of a symbol, with what they became. Without an answer the children keep their own names.
+    /// The conditional orders of a symbol, with what they became.
     pub fn parents(&mut self, around: &mut Around<'_>, id: RequestId, answer: &Answer) {
         let Some(job) = self.trades.get_mut(&id) else { return };
         job.waiting = job.waiting.saturating_sub(1);
-        let rows = rows_of(answer).unwrap_or_default();
+        let rows = match rows_of(answer) {
+            Ok(rows) => rows,
+            Err(outcome) => {
+                self.trades.remove(&id);
+                return around.answer(id, outcome);
+            }
+        };
         for row in rows.iter().filter_map(|row| Fields::of(row).ok()) {
             if let Ok(child) = row.whole("actualOrderId") {
                 around.owners.learn_child(job.symbol, child, row.client_order_id("clientAlgoId"));
