@@ -16,6 +16,7 @@ mod commands;
 mod exchange;
 mod link;
 mod market;
+mod numbers;
 mod operator;
 mod reconcile;
 mod repair;

@@ -49,7 +49,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 continue;
             };
             if known.order_id != order.order_id {
-                self.reconciler.numbers.insert(order.order_id, order.client_order_id);
+                self.reconciler.numbers.learn(known.symbol, order.order_id, order.client_order_id);
                 let has_fired = known.order_id != 0 && known.spec.order_type.is_conditional();
                 if has_fired && !touched.orders.contains(&order.client_order_id) {
                     self.fired(known, order.order_id, order.spec.qty)?;
