@@ -201,7 +201,7 @@ impl Session {
             Alarm::Measure => self.line.measure(),
             Alarm::LimitOver => self.line.limit_over(at),
             Alarm::KeepAlive if self.listen_key.lives() => self.listen_key.keep(&mut self.line),
-            Alarm::KeepAlive => {}
+            Alarm::KeepAlive => self.listen_key.rest(),
             Alarm::ListenKey => self.connect(at, Route::Private),
             Alarm::Silence(socket) => self.sockets.check_silence(&mut self.line, at, socket),
             Alarm::Reconnect(route) => {
