@@ -16,6 +16,7 @@ mod commands;
 mod exchange;
 mod link;
 mod market;
+mod numbers;
 mod operator;
 mod reconcile;
 mod rehearsal;
@@ -376,6 +377,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         }
         self.life = Life::Begun;
         self.now = at;
+        self.executor.begin(at);
         let today = self.now.floor_to(NANOS_PER_DAY);
         // Of the days that passed while nothing ran, only the last midnight is told.
         let passed = self.state.seq > 0 && self.state.at < today;
