@@ -449,6 +449,24 @@ PRAGMA integrity_check;  PRAGMA wal_checkpoint(TRUNCATE);
         }
         assert_eq!(dump(), before, "migrations run once");
     }
+
+    /// A store of version 1, which had no index of the commands without an answer.
+    #[test]
+    fn an_older_store_is_read_as_it_is_and_brought_up_when_it_goes_on() {
+        let events = day();
+        let shelf = Shelf::holding(&events);
+        let version = || rows(&shelf.sql(), "PRAGMA user_version").remove(0);
+        let objects = || rows(&shelf.sql(), "SELECT type, name, sql FROM sqlite_schema ORDER BY 1, 2");
+        let commands = || rows(&shelf.sql(), "SELECT * FROM command_store");
+        let (new, before) = (objects(), commands());
+        shelf.sql().execute_batch("DROP INDEX command_unanswered; PRAGMA user_version = 1").unwrap();
+        assert_ne!(objects(), new);
+        let read: Vec<Recorded> = shelf.reader().events().unwrap().map(Result::unwrap).collect();
+        assert_eq!((read, version().as_str()), (events, "1"));
+        shelf.open().unwrap().close().unwrap();
+        assert_eq!((objects(), commands(), version()), (new, before, VERSION.to_string()));
+        assert!(shelf.reader().verify().unwrap().is_good());
+    }
 }
 
 mod chain {

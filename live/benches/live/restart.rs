@@ -116,7 +116,7 @@ fn parts_of_open(path: &Path) {
 
 /// Writes a store as months of trading leave it, and ends as a killed process does.
 pub fn make(path: &Path) {
-    let store = SqliteStore::create(path, scope(), &instruments()).unwrap().keep();
+    let store = SqliteStore::create(path, scope(), &instruments()).unwrap();
     let mut past = Past::new(store);
     past.live();
     std::process::exit(0);
