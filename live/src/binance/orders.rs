@@ -8,7 +8,7 @@ use alphaengine_core::rate_limit::{Cost, Urgency};
 use alphaengine_core::units::{NANOS_PER_MILLI, Timestamp};
 use serde_json::{Value, json};
 
-use super::call::{Call, Lane, Purpose};
+use super::call::{Call, Lane, Purpose, QUERY_WORTH};
 use super::json::Fields;
 use super::query::Query;
 use crate::wire::Method;
@@ -61,7 +61,7 @@ pub(crate) fn calls(
                 Call::signed(Purpose::Query { id, symbol, client_order_id }, ORDER, query, 1)
             };
             // The engine has a schedule of its own for questions.
-            vec![call.urgency(Urgency::Vital).asks_again(0)]
+            vec![call.urgency(Urgency::Vital).asks_again(0).useless_after(at.plus(QUERY_WORTH))]
         }
         Request::SetLeverage { symbol, leverage } => {
             let query = Query::new().with("symbol", name(symbol)).with("leverage", leverage);

@@ -47,7 +47,7 @@ use crate::wire::{Effect, HttpRequest, SocketId, TransportError};
 pub use tokio_tungstenite::tungstenite::Bytes;
 
 use self::http::Http;
-pub(crate) use self::inbox::{Queue, now};
+pub(crate) use self::inbox::Queue;
 use self::socket::Life;
 
 /// What a driver needs to know.
