@@ -294,7 +294,7 @@ fn tell_link(link: &LinkUpdate) {
             tracing::warn!(left_out, "market data came too fast; only the newest was kept")
         }
         LinkUpdate::AccessLost { code, message } => {
-            tracing::error!(code, %message, "the exchange refuses the key; nothing opens; check the key, its permissions and its IP list");
+            tracing::error!(code, said = %message, "the exchange refuses the key; nothing opens; check the key, its permissions and its IP list");
         }
     }
 }
