@@ -118,6 +118,10 @@ pub fn run_live<S: Strategy>(mut job: LiveJob) -> Result<LiveOutcome, Error> {
             .hint("switch the account to one-way mode, or use a strategy that names the side of its positions"));
     }
     job.recipe.warm_up_bars = strategy.warm_up();
+    // Before the store: what is refused should leave no new store behind.
+    if let Some(directory) = &job.options.record {
+        std::fs::create_dir_all(directory).map_err(|error| tape_error(directory, &error))?;
+    }
     let store = job.open_store()?;
     let (seq, fills) = (store.state().seq, store.state().trades);
     let recorder = job.options.record.as_deref().map(|directory| job.recorder(directory, seq)).transpose()?;
@@ -248,9 +252,11 @@ impl LiveJob {
             seq,
             recipe: serde_json::to_value(&self.recipe).unwrap_or_default(),
         };
-        Recorder::create(directory, at, &begin).map_err(|error| {
-            Error::new(format!("option --record: {}: cannot be written: {error}", directory.display()))
-                .hint("name a directory that can be made and written")
-        })
+        Recorder::create(directory, at, &begin).map_err(|error| tape_error(directory, &error))
     }
+}
+
+fn tape_error(directory: &Path, error: &std::io::Error) -> Error {
+    Error::new(format!("option --record: {}: cannot be written: {error}", directory.display()))
+        .hint("name a directory that can be made and written")
 }
