@@ -204,6 +204,22 @@ fn every_event_of_the_way_and_every_refusal_is_explained() {
 }
 
 #[test]
+fn every_event_of_the_log_is_listed() {
+    let source = document("core/src/event.rs");
+    let rows = source.split("\nevents! {\n").nth(1).unwrap().lines();
+    let name = |line: &str| {
+        let (name, _) = line.strip_prefix("    ")?.split_once(" {")?;
+        name.starts_with(|c: char| c.is_ascii_uppercase()).then(|| name.to_owned())
+    };
+    let names: Vec<String> = rows.take_while(|line| *line != "}").filter_map(name).collect();
+    assert!(names.len() > 35, "{names:?}");
+    let text = document("docs/store.md");
+    for name in names {
+        assert!(quoted(&text).contains(&name.as_str()), "docs/store.md does not list {name}");
+    }
+}
+
+#[test]
 fn what_our_exchange_answers_is_what_its_page_lists() {
     let page = document("docs/exchange.md");
     let listed = |file: &str, beginning: &str| -> Vec<String> {
