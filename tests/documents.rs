@@ -286,7 +286,7 @@ fn the_service_unit_starts_what_there_is() {
     let unit = document("deploy/alphaengine@.service");
     let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/alphaengine ")).unwrap();
     let help = Desk::new().ok(&["live", "--help"]);
-    for place in ["testnet", "production", "paper"] {
+    for place in ["testnet", "production"] {
         let words: Vec<String> = start.split_whitespace().map(|word| word.replace("%i", place)).collect();
         assert_eq!(words[0], "live");
         for option in words.iter().filter(|word| word.starts_with("--")) {
