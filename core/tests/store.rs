@@ -75,6 +75,10 @@ impl Shelf {
 }
 
 /// A day on which nearly everything happens.
+fn usdt() -> alphaengine_core::id::Asset {
+    "USDT".parse().unwrap()
+}
+
 fn busy<L: EventLog>(desk: &mut Desk<L>) {
     let sell = |quantity: &str| OrderSpec::market(BTC, Side::Sell, qty(quantity));
     desk.open();
@@ -172,8 +176,8 @@ mod contract {
         let known = [
             key,
             funding_key("BTCUSDT", &payment(PositionSide::Both)),
-            transfer_key(TransferReason::Deposit, 0),
-            transfer_key(TransferReason::Withdraw, 1),
+            transfer_key(TransferReason::Deposit, usdt(), 0),
+            transfer_key(TransferReason::Withdraw, usdt(), 1),
             "order:ae-0123456789abcdef-000000000001".to_owned(),
             "operator:pause".to_owned(),
         ];
@@ -184,7 +188,9 @@ mod contract {
             trade_key("BTCUSDT", 7),
             trade_key("ETHUSDT", 1_002),
             funding_key("BTCUSDT", &payment(PositionSide::Long)),
-            transfer_key(TransferReason::Deposit, 1),
+            transfer_key(TransferReason::Deposit, usdt(), 1),
+            // The other side of a conversion.
+            transfer_key(TransferReason::Deposit, "BNB".parse().unwrap(), 0),
             "operator:stop".to_owned(),
         ];
         for key in unknown {
@@ -196,7 +202,7 @@ mod contract {
         let refused = log.append(&[again]).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            format!("the fact `{}` is in the log already", transfer_key(TransferReason::Deposit, 0))
+            format!("the fact `{}` is in the log already", transfer_key(TransferReason::Deposit, usdt(), 0))
         );
     }
 
@@ -277,7 +283,7 @@ mod contract {
         let twice = Recorded { seq: 4, ..transfer.clone() };
         for (bad, expected) in [
             (gap, "event 9 contradicts the state: event 9 does not follow on event 3"),
-            (twice, "the fact `binance:futures:deposit:00000000000000000000` is in the log already"),
+            (twice, "the fact `binance:futures:deposit:USDT:00000000000000000000` is in the log already"),
         ] {
             let shelf = Shelf::new();
             let mut store = shelf.create();
@@ -389,7 +395,7 @@ session_report: session_id report_json";
         let sql = "SELECT dedup_key FROM event_store WHERE dedup_key NOT LIKE 'event:%' AND symbol IS NOT 'ETHUSDT'
                    GROUP BY event_type ORDER BY seq";
         let expected = [
-            "binance:futures:deposit:00000000000000000000",
+            "binance:futures:deposit:USDT:00000000000000000000",
             "order:ae-0123456789abcdef-000000000001",
             "binance:futures:BTCUSDT:trade:00000000000000001002",
             "binance:futures:BTCUSDT:funding:BOTH:00000001746360000000",

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use alphaengine_core::command::{OperatorCommand, StopPolicy};
 use alphaengine_core::engine::{self, Engine};
 use alphaengine_core::exchange::{ExchangeUpdate, Input, Outgoing};
+use alphaengine_core::link::LinkUpdate;
 use alphaengine_core::market::MarketUpdate;
 use alphaengine_core::store::EventLog;
 use alphaengine_core::strategy::Strategy;
@@ -33,7 +34,7 @@ pub enum News<'a> {
         why: &'a str,
     },
     /// Something that the driver noticed about the way.
-    Link(alphaengine_core::link::LinkUpdate),
+    Link(LinkUpdate),
     Operator(&'a OperatorCommand),
     /// The process is asked to stop: what is open is ended as the policy says, then [`News::End`] follows.
     Stop(StopPolicy),
@@ -63,6 +64,8 @@ pub struct Bot<S, L> {
     /// HTTP requests and socket work for the driver.
     wires: Vec<Effect>,
     requests: Vec<Outgoing>,
+    /// What the last news told about the way to the exchange, for the log.
+    links: Vec<LinkUpdate>,
     now: Timestamp,
     /// How far the bot's time is before the local clock: that of the process which wrote the store may have been ahead. Its time
     /// goes on from there; if it stood still until ours has caught up, nothing would ever be due.
@@ -79,6 +82,7 @@ impl<S: Strategy, L: EventLog> Bot<S, L> {
             said: Vec::new(),
             wires: Vec::new(),
             requests: Vec::new(),
+            links: Vec::new(),
             now: Timestamp::MIN,
             lead: 0,
         }
@@ -95,6 +99,7 @@ impl<S: Strategy, L: EventLog> Bot<S, L> {
     /// Takes one piece of news. Times do not go back: what waited while the bot was woken counts as heard now.
     pub fn hear(&mut self, at: Timestamp, news: News<'_>) -> Result<(), engine::Error> {
         self.now = self.now.max(at.plus(self.lead));
+        self.links.clear();
         let at = self.now;
         match news {
             News::Http { id, answer } => self.session.on_http(at, id, answer),
@@ -125,6 +130,11 @@ impl<S: Strategy, L: EventLog> Bot<S, L> {
     /// What the driver has to carry out, in order: HTTP requests and socket work only.
     pub fn effects(&mut self) -> std::vec::Drain<'_, Effect> {
         self.wires.drain(..)
+    }
+
+    /// What the last news told about the way to the exchange.
+    pub fn links(&self) -> &[LinkUpdate] {
+        &self.links
     }
 
     pub fn engine(&self) -> &Engine<S, L> {
@@ -181,7 +191,12 @@ impl<S: Strategy, L: EventLog> Bot<S, L> {
                 Ok(())
             }
             Effect::Input(Heard::Market(update)) => self.on_market(&update),
-            Effect::Input(Heard::Exchange(update)) => self.step(Input::Exchange(&update)),
+            Effect::Input(Heard::Exchange(update)) => {
+                if let ExchangeUpdate::Link(link) = &update {
+                    self.links.push(link.clone());
+                }
+                self.step(Input::Exchange(&update))
+            }
             Effect::Input(Heard::Ready) => {
                 self.tell_venue()?;
                 self.step(Input::Ready)

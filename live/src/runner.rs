@@ -27,6 +27,9 @@ const SHOW_STATUS_EVERY: Nanos = NANOS_PER_SECOND;
 /// A stop that was asked for ends after this, whatever is still open.
 const STOP_WITHIN: Nanos = 8 * NANOS_PER_SECOND;
 
+/// Then this long for what was said last: a dead man's switch that is taken back, or orders that were to stay are cancelled.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// What a runner needs beside the bot.
 pub struct Parts {
     pub driver: Driver,
@@ -69,6 +72,8 @@ pub struct Runner<S> {
     operators_due: Timestamp,
     status_due: Timestamp,
     is_running: bool,
+    /// As it was last logged.
+    mode: EngineMode,
 }
 
 impl<S: Strategy> Runner<S> {
@@ -80,6 +85,7 @@ impl<S: Strategy> Runner<S> {
             operators_due: Timestamp::MIN,
             status_due: Timestamp::MIN,
             is_running: false,
+            mode: EngineMode::Booting,
         }
     }
 
@@ -90,6 +96,9 @@ impl<S: Strategy> Runner<S> {
             recorder.flush();
         }
         self.parts.status.clear();
+        if matches!(ended, Ok(Ended::InOrder)) {
+            self.parts.driver.farewell(FAREWELL);
+        }
         (self.bot, ended)
     }
 
@@ -232,8 +241,25 @@ impl<S: Strategy> Runner<S> {
             }
         }
         let heard = self.bot.hear(at, news);
+        self.bot.links().iter().for_each(tell_link);
+        self.tell_mode();
         self.carry_out();
         Ok(heard?)
+    }
+
+    fn tell_mode(&mut self) {
+        let mode = self.bot.engine().state().mode;
+        match std::mem::replace(&mut self.mode, mode) {
+            was if was == mode => {}
+            _ if mode == EngineMode::Safe => {
+                tracing::error!("SAFE: only cancels and closes leave until an operator says resume")
+            }
+            _ if mode == EngineMode::Paused => {
+                tracing::warn!("PAUSED: only cancels and closes leave until an operator says resume")
+            }
+            EngineMode::Safe | EngineMode::Paused if mode == EngineMode::Running => tracing::info!("RUNNING again"),
+            _ => {}
+        }
     }
 
     fn carry_out(&mut self) {
@@ -247,7 +273,39 @@ impl<S: Strategy> Runner<S> {
     }
 }
 
+/// Says in the log what an operator at the terminal would want to know about the way to the exchange.
+fn tell_link(link: &LinkUpdate) {
+    match link {
+        LinkUpdate::StreamUp { route } => tracing::info!(route = route.name(), "the streams deliver"),
+        LinkUpdate::StreamDown { route, reason } => {
+            tracing::warn!(route = route.name(), %reason, "the streams are down, nothing opens until they are back; connecting again");
+        }
+        LinkUpdate::StreamReplaced { route } => tracing::info!(route = route.name(), "the connection was renewed"),
+        LinkUpdate::ListenKeyExpired => tracing::warn!("the listen key expired; another one is fetched"),
+        LinkUpdate::ClockStepped { from_ms, to_ms } => {
+            tracing::warn!(
+                from_ms,
+                to_ms,
+                "the exchange's clock, seen from ours, stepped; check this machine's time service"
+            );
+        }
+        LinkUpdate::RateLimited { status, until } => {
+            tracing::warn!(status, %until, "the exchange's limits are used up, requests wait");
+        }
+        LinkUpdate::RateLimitOver => tracing::info!("requests leave again"),
+        LinkUpdate::RulesChanged { symbol } => {
+            tracing::warn!(%symbol, "the rules of a symbol changed; restart to use them")
+        }
+        LinkUpdate::Conflated { left_out } => {
+            tracing::warn!(left_out, "market data came too fast; only the newest was kept")
+        }
+        LinkUpdate::AccessLost { code, message } => {
+            tracing::error!(code, said = %message, "the exchange refuses the key; nothing opens; check the key, its permissions and its IP list");
+        }
+    }
+}
+
 /// How long a runner may take to stop; for those who wait for it.
 pub const fn stop_within() -> Duration {
-    Duration::from_nanos(STOP_WITHIN as u64)
+    Duration::from_nanos(STOP_WITHIN as u64).saturating_add(FAREWELL)
 }

@@ -150,7 +150,9 @@ impl Word {
             Word::Close { symbol: name } => OperatorOrder::Close { symbol: symbol(&name)? },
             Word::Order(placing) => OperatorOrder::PlaceOrder { spec: placing.read(instruments)? },
             Word::SetLeverage { symbol: name, leverage } => {
-                OperatorOrder::SetLeverage { symbol: symbol(&name)?, leverage: whole("LEVERAGE", &leverage)? }
+                let unusable =
+                    |_| Error::new(format!("argument LEVERAGE: `{leverage}` is not a whole number in its range"));
+                OperatorOrder::SetLeverage { symbol: symbol(&name)?, leverage: leverage.parse().map_err(unusable)? }
             }
             Word::Reconcile => OperatorOrder::Reconcile,
             Word::RebuildProjection => OperatorOrder::RebuildProjection,

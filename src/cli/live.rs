@@ -96,16 +96,28 @@ pub struct Args {
 }
 
 pub fn live(args: Args, strategies: &Strategies) -> Result<Exit, Error> {
-    let entry = strategies.find(&args.strategy)?;
-    let (json, yes, json_log) = (args.json, args.yes, args.log_format == "json");
-    let options = args.options()?;
-    if matches!(options.place, Place::Production) && !yes {
-        confirm(&options)?;
-    }
+    let json_log = args.log_format == "json";
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let format = if json_log { logging::Format::Json } else { logging::Format::Human { colour } };
     let log = logging::init(LogConfig { format, level: logging::Level::INFO });
     let _log = log.map_err(|error| Error::new(error.to_string()))?;
+    match trade(args, strategies) {
+        Err(error) if json_log => {
+            // Who reads the log as JSON reads every line so.
+            logging::last_words(error.message(), error.next_step());
+            Ok(Exit::Told)
+        }
+        ended => ended,
+    }
+}
+
+fn trade(args: Args, strategies: &Strategies) -> Result<Exit, Error> {
+    let entry = strategies.find(&args.strategy)?;
+    let (json, yes) = (args.json, args.yes);
+    let options = args.options()?;
+    if matches!(options.place, Place::Production) && !yes {
+        confirm(&options)?;
+    }
     let outcome = (entry.live)(LiveJob::prepare(entry, options)?)?;
     print(&if json { json_text(&outcome.json()) } else { outcome.table() })?;
     Ok(Exit::Done)

@@ -29,6 +29,8 @@ pub enum Exit {
     Done,
     /// The answer is "no".
     No,
+    /// It could not run, and has said so in a way of its own.
+    Told,
 }
 
 #[derive(Parser)]
@@ -98,6 +100,7 @@ pub fn run(strategies: Strategies) -> ExitCode {
     match result {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::No) => ExitCode::from(1),
+        Ok(Exit::Told) => ExitCode::from(2),
         Err(error) => {
             complain(&error);
             ExitCode::from(2)

@@ -18,14 +18,14 @@ use std::path::Path;
 use alphaengine_core::engine::{self, Engine};
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::params::Params;
-use alphaengine_core::store::{self, Scope, SqliteStore};
+use alphaengine_core::store::{self, Scope, SessionRow, SqliteStore, StoreReader};
 use alphaengine_core::strategy::Strategy;
 use alphaengine_core::units::Timestamp;
 use alphaengine_live::binance::{ApiKey, BootstrapResult, Session, Signer};
 use alphaengine_live::bot::{Bot, Venue};
 use alphaengine_live::clock::now;
 use alphaengine_live::runner::{self, Ended, Parts, Runner};
-use alphaengine_live::secrets::{Credentials, Secrets, Signing};
+use alphaengine_live::secrets::{self, Credentials, Secrets, Signing};
 use alphaengine_live::service::ServiceManager;
 use alphaengine_live::status::Status;
 use alphaengine_live::stepper::Stepper;
@@ -56,9 +56,7 @@ impl LiveJob {
         let hosts = options.place.hosts().with(options.rest_url.as_deref(), options.ws_url.as_deref());
         let credentials = match options.place.environment() {
             None => None,
-            Some(environment) => {
-                Some(Secrets::load(&options.secrets, environment).map_err(|error| Error::new(error.to_string()))?)
-            }
+            Some(environment) => Some(Secrets::load(&options.secrets, environment).map_err(secrets_error)?),
         };
         let lock = match &credentials {
             None => None,
@@ -83,16 +81,47 @@ impl LiveJob {
                     .hint("check owner and permissions of the directory above it")
             })?;
         }
+        if path.exists() {
+            self.check_kind(path)?;
+        }
         let mut store = SqliteStore::open_or_create(path, scope, &self.recipe.instruments).map_err(store_error)?;
         store.turn_away_before(now()).map_err(store_error)?;
         Ok(store)
+    }
+
+    /// A store belongs to one world: what it remembers is not true in another one.
+    fn check_kind(&self, path: &Path) -> Result<(), Error> {
+        if self.recipe.paper.is_some() {
+            // The account on paper lives in the process and begins empty; a store that remembers positions contradicts it.
+            return Err(Error::new(format!("{}: the store exists, and paper trading begins anew", path.display()))
+                .hint("move it away, or name a new one with --store FILE"));
+        }
+        let sessions = StoreReader::open(path).and_then(|reader| reader.sessions()).map_err(store_error)?;
+        let (given, mode) = (self.recipe.mode.name(), |session: SessionRow| session.mode);
+        match sessions.into_iter().next_back().map(mode) {
+            Some(found) if found != given => {
+                Err(Error::new(format!("{}: the store holds a {found} session, not a {given} one", path.display()))
+                    .hint("give this session a store of its own with --store FILE"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 /// Runs a session until it is asked to stop.
 pub fn run_live<S: Strategy>(mut job: LiveJob) -> Result<LiveOutcome, Error> {
     let strategy = S::new(&job.params, &job.recipe.instruments).map_err(Error::new)?;
+    if job.recipe.hedge && !strategy.knows_hedge_mode() {
+        let strategy = &job.recipe.strategy;
+        let problem = format!("the account is in hedge mode, and {strategy} trades one position a symbol");
+        return Err(Error::new(problem)
+            .hint("switch the account to one-way mode, or use a strategy that names the side of its positions"));
+    }
     job.recipe.warm_up_bars = strategy.warm_up();
+    // Before the store: what is refused should leave no new store behind.
+    if let Some(directory) = &job.options.record {
+        std::fs::create_dir_all(directory).map_err(|error| tape_error(directory, &error))?;
+    }
     let store = job.open_store()?;
     let (seq, fills) = (store.state().seq, store.state().trades);
     let recorder = job.options.record.as_deref().map(|directory| job.recorder(directory, seq)).transpose()?;
@@ -194,6 +223,17 @@ fn margin_asset(instruments: &Instruments) -> alphaengine_core::id::Asset {
     first.and_then(|(_, instrument)| instrument.margin_asset.parse().ok()).unwrap_or_default()
 }
 
+/// What is to be written into a missing file does not fit into a sentence.
+fn secrets_error(error: secrets::Error) -> Error {
+    match error {
+        secrets::Error::Missing { path } => {
+            Error::new(format!("{}: there is no such file, and the keys stand in it", path.display()))
+                .hint("docs/live.md shows one: mode, testnet.api_key, testnet.api_secret; chmod 600; --secrets FILE names another")
+        }
+        error => Error::new(error.to_string()),
+    }
+}
+
 fn api_key(credentials: &Credentials) -> Result<ApiKey, Error> {
     let signer = match &credentials.signing {
         Signing::HmacSecret(secret) => Signer::hmac(secret.reveal()),
@@ -212,9 +252,11 @@ impl LiveJob {
             seq,
             recipe: serde_json::to_value(&self.recipe).unwrap_or_default(),
         };
-        Recorder::create(directory, at, &begin).map_err(|error| {
-            Error::new(format!("option --record: {}: cannot be written: {error}", directory.display()))
-                .hint("name a directory that can be made and written")
-        })
+        Recorder::create(directory, at, &begin).map_err(|error| tape_error(directory, &error))
     }
+}
+
+fn tape_error(directory: &Path, error: &std::io::Error) -> Error {
+    Error::new(format!("option --record: {}: cannot be written: {error}", directory.display()))
+        .hint("name a directory that can be made and written")
 }

@@ -31,7 +31,7 @@ pub struct Process {
 }
 
 impl Process {
-    fn start(command: &mut Command, folder: &Path, name: &str) -> Process {
+    pub fn start(command: &mut Command, folder: &Path, name: &str) -> Process {
         let (out, err) = (folder.join(format!("{name}.out")), folder.join(format!("{name}.err")));
         let open = |path: &Path| std::fs::File::options().create(true).append(true).open(path).unwrap();
         let child = command.stdin(Stdio::null()).stdout(open(&out)).stderr(open(&err)).spawn().unwrap();

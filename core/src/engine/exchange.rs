@@ -221,7 +221,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
 
     /// Books money that came or went, once: the exchange's number says which it is.
     pub(super) fn on_transfer(&mut self, booked: TransferBooked, stream: bool) -> Result<(), Error> {
-        if self.log.contains(&store::transfer_key(booked.reason, booked.id))? {
+        if self.log.contains(&store::transfer_key(booked.reason, booked.asset, booked.id))? {
             return Ok(());
         }
         self.book_transfer(booked, stream)

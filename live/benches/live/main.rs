@@ -13,8 +13,10 @@ mod frames;
 mod log;
 mod restart;
 
+use std::fs::File;
 use std::hint::black_box;
-use std::io::Write;
+use std::io::{Seek, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use alphaengine_core::link::Route;
@@ -158,14 +160,15 @@ struct Decisions {
     whole: Vec<Duration>,
 }
 
-/// Lets the strategy place orders and cancel them. What the log takes is measured apart.
-fn decide<L: EventLog>(log: L, count: usize) -> Decisions {
+/// Lets the strategy place orders and cancel them; `between` is called before each. What the log takes is measured apart.
+fn decide<L: EventLog>(log: L, count: usize, mut between: impl FnMut()) -> Decisions {
     let begin = Timestamp::from_millis(1_721_347_200_000).unwrap();
     let mut desk = Desk::running(true, Timed::new(log), begin);
     let mut decisions = Decisions::default();
     let socket = desk.socket(Route::Public);
     desk.at = begin;
     for number in 0..count as i64 {
+        between();
         if number % 50 == 0 {
             desk.deliver_all();
         }
@@ -210,11 +213,11 @@ fn decide<L: EventLog>(log: L, count: usize) -> Decisions {
 /// From the end of the strategy's callback to the signed request, without a file.
 fn decisions_to_bytes() {
     title("decision to request bytes, no log");
-    let mut decisions = decide(NoLog, ORDERS);
+    let mut decisions = decide(NoLog, ORDERS, || {});
     quantiles("place", &mut decisions.place);
     quantiles("cancel", &mut decisions.cancel);
     title("the same, log in memory");
-    let mut decisions = decide(MemoryLog::new(Encoder::new(scope(), &instruments())), ORDERS);
+    let mut decisions = decide(MemoryLog::new(Encoder::new(scope(), &instruments())), ORDERS, || {});
     quantiles("place and cancel, log included", &mut decisions.whole);
     clock();
 }
@@ -224,30 +227,39 @@ fn durable_decisions() {
     let directory = tempfile::tempdir().unwrap();
     let store = SqliteStore::create(&directory.path().join("live.db"), scope(), &instruments()).unwrap();
     title("decision to request bytes, file, FULL");
-    let mut decisions = decide(store, DURABLE_ORDERS);
+    // In turn, because a disk that others use is faster at one moment than at another.
+    let mut bare = BareSyncs::new(directory.path());
+    let mut decisions = decide(store, DURABLE_ORDERS, || bare.sync());
     quantiles("place, less the log", &mut decisions.place);
     quantiles("cancel, less the log", &mut decisions.cancel);
     quantiles("append", &mut decisions.append);
     quantiles("commit", &mut decisions.commit);
     quantiles("all together", &mut decisions.whole);
-    quantiles("bare: a page written and synced, twice", &mut bare_syncs(directory.path()));
+    quantiles("bare: a page written and synced, twice", &mut bare.times);
 }
 
 /// What the disk itself takes for the two waits of a commit: a page of the log, and the head mark.
-fn bare_syncs(directory: &std::path::Path) -> Vec<Duration> {
-    let create = |name: &str| std::fs::File::create(directory.join(name)).unwrap();
-    let (log, head) = (create("log"), create("head"));
-    let write = |mut file: &std::fs::File, bytes: &[u8]| {
-        file.write_all(bytes).unwrap();
-        file.sync_data().unwrap();
-    };
-    let pair = || {
+struct BareSyncs {
+    log: File,
+    head: File,
+    times: Vec<Duration>,
+}
+
+impl BareSyncs {
+    fn new(directory: &Path) -> BareSyncs {
+        let create = |name: &str| File::create(directory.join(name)).unwrap();
+        BareSyncs { log: create("bare-log"), head: create("bare-head"), times: Vec::new() }
+    }
+
+    fn sync(&mut self) {
         let begun = Instant::now();
-        write(&log, &[7; 4_096]);
-        write(&head, &[7; 86]);
-        begun.elapsed()
-    };
-    (0..DURABLE_ORDERS).map(|_| pair()).collect()
+        self.log.write_all(&[7; 4_096]).unwrap();
+        self.log.sync_data().unwrap();
+        self.head.rewind().unwrap();
+        self.head.write_all(&[7; 86]).unwrap();
+        self.head.sync_data().unwrap();
+        self.times.push(begun.elapsed());
+    }
 }
 
 /// Frames through session and engine, as many as there is time for, beside a bare parser.

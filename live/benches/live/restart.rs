@@ -122,6 +122,10 @@ pub fn make(path: &Path) {
     std::process::exit(0);
 }
 
+fn price(symbol: SymbolId) -> Price {
+    ["63943.9", "3424.98"][symbol.index()].parse().unwrap()
+}
+
 struct Past {
     store: SqliteStore,
     batch: Vec<Recorded>,
@@ -240,8 +244,7 @@ impl Past {
         self.command += 1;
         self.orders += 1;
         let client_order_id = client_order_id(&scope().session, self.orders);
-        let price = Price::from_steps([63_943_90_000_000, 3_424_98_000_000][symbol.index()]);
-        let spec = OrderSpec::limit(symbol, side, Qty::from_steps(2_000_000), price);
+        let spec = OrderSpec::limit(symbol, side, Qty::from_steps(2_000_000), price(symbol));
         let order_id = 8_389_765_400_000 + self.orders;
         let requested = OrderRequested { client_order_id, actor: Actor::Strategy, spec };
         self.say(Source::Bot, true, Some(symbol), requested);
@@ -256,7 +259,7 @@ impl Past {
             self.trades += 1;
             let fill = Fill {
                 trade_id: 5_000_000_000 + self.trades,
-                price: Price::from_steps([63_943_90_000_000, 3_424_98_000_000][symbol.index()]),
+                price: price(symbol),
                 qty: Qty::from_steps(1_000_000),
                 fee: Money::from_steps(12_788_780),
                 fee_asset: "USDT".parse().unwrap(),

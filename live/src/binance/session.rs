@@ -138,10 +138,10 @@ impl Session {
             }
             _ => {}
         }
-        let (recv_window, hedge) = (self.config.recv_window_ms, self.user.hedge);
+        let recv_window = self.config.recv_window_ms;
         // What came before in this step must not be overtaken.
         self.flush_batches(at);
-        for call in orders::calls(at, id, &request, &self.config.instruments, recv_window, hedge) {
+        for call in orders::calls(at, id, &request, &self.config.instruments, recv_window) {
             self.line.call(call);
         }
         self.settle(at);
@@ -155,19 +155,19 @@ impl Session {
 
     fn flush_batches(&mut self, at: Timestamp) {
         let unsent = std::mem::take(&mut self.unsent);
-        let (recv_window, hedge) = (self.config.recv_window_ms, self.user.hedge);
+        let recv_window = self.config.recv_window_ms;
         for orders in unsent.chunks(BATCH) {
             match orders {
                 [(id, client_order_id, spec)] => {
                     let request = Request::PlaceOrder { client_order_id: *client_order_id, spec: *spec };
-                    for call in orders::calls(at, *id, &request, &self.config.instruments, recv_window, hedge) {
+                    for call in orders::calls(at, *id, &request, &self.config.instruments, recv_window) {
                         self.line.call(call);
                     }
                 }
                 _ => {
                     let worth_until = at.plus(i64::from(recv_window) * NANOS_PER_MILLI);
                     let instruments = &self.config.instruments;
-                    self.line.call(orders::batch(orders, instruments, recv_window, hedge, worth_until));
+                    self.line.call(orders::batch(orders, instruments, recv_window, worth_until));
                 }
             }
         }

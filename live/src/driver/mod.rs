@@ -234,6 +234,16 @@ impl Driver {
         }
     }
 
+    /// Waits until the requests under way are answered, so that what was said last is heard: dropping the driver ends them.
+    pub fn farewell(&self, patience: Duration) {
+        let all = u32::try_from(self.config.requests_waiting.max(1)).unwrap_or(u32::MAX);
+        if let Some(runtime) = &self.runtime {
+            // A timer belongs to a runtime, so it is made inside.
+            let _ =
+                runtime.block_on(async { tokio::time::timeout(patience, self.line.acquire_many(all)).await.is_ok() });
+        }
+    }
+
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         if let Some(runtime) = &self.runtime {
             runtime.spawn(task);

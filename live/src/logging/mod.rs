@@ -58,6 +58,14 @@ pub fn init(config: LogConfig) -> Result<LogGuard, Error> {
     Ok(guard)
 }
 
+/// Says why the program ends, as a line of the log, where nothing but the log may be written.
+pub fn last_words(sentence: &str, hint: Option<&str>) {
+    match hint {
+        Some(hint) => tracing::error!(hint, "{sentence}"),
+        None => tracing::error!("{sentence}"),
+    }
+}
+
 /// The same as a layer that writes elsewhere.
 pub fn layer(config: LogConfig, out: Box<dyn Write + Send>) -> Result<(LogLayer, LogGuard), Error> {
     LogLayer::start(config, out).map_err(Error::Thread)
