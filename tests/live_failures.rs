@@ -67,15 +67,15 @@ fn a_store_that_is_not_this_sessions_is_left_alone() {
             "",
             "no-head.db: the database is damaged: its head mark *is missing*\nhint: `alphaengine store verify",
         ),
-        ("flipped.db", "", "flipped.db: *\nhint: `alphaengine store verify"),
-        ("short.db", "", "short.db: *\nhint: `alphaengine store verify"),
+        ("flipped.db", "", "flipped.db: the database is damaged: *\nhint: `alphaengine store verify"),
+        ("short.db", "", "short.db: the database is damaged: *\nhint: `alphaengine store verify"),
         (
             "production.db",
             "",
             "production.db: the store holds a PRODUCTION session, not a TESTNET one\nhint: give this",
         ),
         ("text.db", "", "text.db: is not an event store\nhint: name a file that"),
-        ("folder", "", "folder: *\nhint: "),
+        ("folder", "", "folder: is not a file, and a store is one\nhint: "),
         ("secrets.yaml/live.db", "", "secrets.yaml: cannot be made: *\nhint: "),
     ] {
         let before = rows(store);
@@ -181,8 +181,12 @@ fn a_disk_that_fills_up_while_it_trades_ends_the_bot_in_a_sentence_and_loses_not
     let mut bot = limited(&stage, &exchange, 800);
     assert_eq!(bot.wait().code(), Some(2), "{}", bot.stderr());
     let said = bot.stderr();
+    println!("{said}");
     let last: Vec<&str> = said.lines().rev().take(2).collect();
-    assert!(last[1].starts_with("error: live.db: ") && last[0].starts_with("hint: "), "{said}");
+    assert!(
+        last[1].starts_with("error: live.db: ") && last[0].starts_with("hint: see to the disk and start again"),
+        "{said}"
+    );
     let fills = exchange.get("/sim/v1/status")["fills"].as_i64().unwrap();
     assert!(fills > 0, "it failed before it traded: {said}");
     let mut bot = stage.bot(&url(&exchange), "live.db", &["--param", "fast=2", "--param", "slow=3"]);
@@ -210,6 +214,7 @@ fn a_place_that_cannot_be_written_is_named_at_the_start() {
     }
     let mut bot = limited(&stage, &exchange, 1);
     assert_eq!(bot.wait().code(), Some(2), "{}", bot.stderr());
+    println!("{}", bot.stderr());
     assert_says(&bot.stderr(), "live.db: *\nhint: ", "a disk that is full");
     assert!(!stage.store().exists(), "a store that could not be made was left");
 }
@@ -220,7 +225,7 @@ fn a_command_that_means_nothing_is_refused() {
     let exchange = stage.calm_exchange();
     written(&stage, &exchange);
     for (args, sentence) in [
-        ("pause --store no.db", "no.db: there is no such store\nhint: "),
+        ("pause --store no.db", "no.db: there is no such store\nhint: name the store of the bot with --store FILE"),
         ("pause --store secrets.yaml", "secrets.yaml: is not an event store\nhint: "),
         ("close ETHUSDT", "the bot does not trade ETHUSDT; it trades BTCUSDT"),
         ("order BTCUSDT buy much", "argument QTY: `much` is not a decimal number"),
@@ -269,7 +274,7 @@ fn a_tape_is_read_to_its_torn_end_and_what_is_none_is_named() {
     std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o600)).unwrap();
     for (tape, sentence) in [
         ("secrets.yaml", "secrets.yaml: is not a tape: it does not begin with how the bot was made\nhint: "),
-        ("live.db", "live.db: *\nhint: "),
+        ("live.db", "live.db: is not a tape: it is not text\nhint: "),
         ("empty.jsonl", "empty.jsonl: is not a tape: "),
         ("empty", "empty: there is no tape\nhint: `alphaengine live --record DIR` writes one"),
         ("two", "two: there are 2 tapes\nhint: name one; the newest is two/b.jsonl"),
