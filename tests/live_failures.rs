@@ -10,12 +10,14 @@ mod stage;
 #[path = "support/mod.rs"]
 mod support;
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use live::{Exchange, Process, until};
 use serde_json::json;
 use stage::{Stage, assert_says, free_port, held, runs, url};
+use support::Ended;
 
 /// A store that a session has written and left in order.
 fn written(stage: &Stage, exchange: &Exchange) {
@@ -177,7 +179,7 @@ fn limited(stage: &Stage, exchange: &Exchange, blocks: u32) -> Process {
 #[test]
 fn a_disk_that_fills_up_while_it_trades_ends_the_bot_in_a_sentence_and_loses_nothing() {
     let stage = Stage::new();
-    let exchange = stage.exchange(&["--speed", "60"]);
+    let exchange = stage.exchange(&["--speed", "300"]);
     let mut bot = limited(&stage, &exchange, 800);
     assert_eq!(bot.wait().code(), Some(2), "{}", bot.stderr());
     let said = bot.stderr();
@@ -197,8 +199,52 @@ fn a_disk_that_fills_up_while_it_trades_ends_the_bot_in_a_sentence_and_loses_not
     assert_eq!(stage.count("SELECT COUNT(*) FROM projection_trade"), fills);
     bot.terminate();
     assert!(bot.wait().success(), "{}", bot.stderr());
-    let verdict = support::Ended::of(&mut stage.command(&["store", "verify", "live.db"]));
+    let verdict = Ended::of(&mut stage.command(&["store", "verify", "live.db"]));
     assert_eq!(verdict.code, 0, "{verdict:?}");
+}
+
+/// The real thing: a small file system, mounted in a name space of its own, and made larger for the second bot.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_named_and_with_more_room_the_next_start_goes_on() {
+    let stage = Stage::new();
+    let exchange = stage.exchange(&["--speed", "300"]);
+    std::fs::create_dir(stage.desk.path("small")).unwrap();
+    let mount = "mount -t tmpfs -o size=400k none small";
+    let as_root = |script: &str, args: &[&str]| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_alphaengine")]);
+        unshare.args(args).current_dir(stage.desk.path("")).env("XDG_RUNTIME_DIR", stage.locks.path(""));
+        unshare
+    };
+    if !as_root(mount, &[]).output().is_ok_and(|tried| tried.status.success()) {
+        // Past the capture of the test harness: what was not tested is to be seen.
+        let _ = writeln!(std::io::stderr(), "a full disk: skipped, no file system can be mounted here");
+        return;
+    }
+    let script = format!(
+        "{mount} && {{ \"$0\" live \"$@\"; test $? = 2 || exit 9; mount -o remount,size=50m none small; echo again >&2;
+         timeout -k 9 -s TERM 4 \"$0\" live \"$@\"; \"$0\" store verify small/live.db; }}"
+    );
+    let stream = format!("ws://{}", exchange.address);
+    let args = [
+        "--testnet",
+        "--secrets",
+        "secrets.yaml",
+        "--store",
+        "small/live.db",
+        "--rest-url",
+        &url(&exchange),
+        "--ws-url",
+        &stream,
+    ];
+    let ended = Ended::of(&mut as_root(&script, &[&args[..], &["--param", "fast=2", "--param", "slow=3"]].concat()));
+    println!("{}", ended.err);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let (first, second) = ended.err.split_once("again\n").unwrap();
+    assert!(first.contains("error: small/live.db: the disk is full\nhint: see to the disk and start again"), "{first}");
+    assert!(second.contains("the strategy runs") && !second.contains("error: "), "{second}");
+    assert!(ended.out.contains("good: "), "{ended:?}");
 }
 
 #[test]
@@ -241,7 +287,7 @@ fn a_command_that_means_nothing_is_refused() {
     }
     for args in ["command", "command dance", "command order BTCUSDT hold 1", "command stop flee", "command close"] {
         let args: Vec<&str> = args.split_whitespace().collect();
-        let ended = support::Ended::of(&mut stage.command(&args));
+        let ended = Ended::of(&mut stage.command(&args));
         assert_eq!((ended.code, &*ended.out), (2, ""), "{args:?}: {ended:?}");
     }
     let waiting = "SELECT COUNT(*) FROM command_store WHERE status = 'NEW'";
@@ -261,7 +307,7 @@ fn a_tape_is_read_to_its_torn_end_and_what_is_none_is_named() {
     let bytes = std::fs::read(&tape).unwrap();
     assert!(bytes.last() != Some(&b'\n') || bytes.len() > 10_000);
     stage.desk.write("torn/tape.jsonl", &bytes[..bytes.len() - 5]);
-    let replayed = support::Ended::of(&mut stage.command(&["replay", "--tape", "torn", "--diff"]));
+    let replayed = Ended::of(&mut stage.command(&["replay", "--tape", "torn", "--diff"]));
     assert_eq!(replayed.code, 0, "{replayed:?}");
     assert!(replayed.out.contains("the same ") && !replayed.out.contains("the same 0 "), "{replayed:?}");
 

@@ -52,7 +52,7 @@ fn secrets_and_signatures_stand_in_no_other_file() {
     // Trouble of every kind is told somewhere, and what is told may quote.
     for (path, fault) in [
         ("/fapi/v1/order", json!({"kind": "drop_answer", "how": "reset"})),
-        ("/fapi/v1/order", json!({"kind": "html", "status": 502})),
+        ("/fapi/v3/positionRisk", json!({"kind": "html", "status": 502})),
         ("/fapi/v1/openOrders", json!({"kind": "redirect", "location": "https://elsewhere.test/?signature=abc"})),
     ] {
         let fault = json!({"on": {"path": path, "nth": 2}, "fault": fault}).to_string();
