@@ -7,6 +7,7 @@ use alphaengine_core::event::{Event, Recorded, TradeExecuted};
 use alphaengine_core::id::{Asset, ClientOrderId};
 use alphaengine_core::ledger;
 use alphaengine_core::market::SymbolId;
+use alphaengine_core::mode::Mode;
 use alphaengine_core::order::OrderSpec;
 use alphaengine_core::position::Position;
 use alphaengine_core::report::RoundTrips;
@@ -25,10 +26,13 @@ pub fn export(store: &Path, directory: &Path, format: Format) -> Result<Vec<Path
     let reader = StoreReader::open(store).map_err(store_error)?;
     let sessions = reader.sessions().map_err(store_error)?;
     let session = sessions.last().ok_or_else(|| Error::new(format!("{}: no run began in it", store.display())))?;
-    let summary = reader.report().map_err(store_error)?.ok_or_else(|| {
-        Error::new(format!("{}: its run did not come to an end, so there is no report to export", store.display()))
-            .hint("`alphaengine store sql` shows what is in it")
-    })?;
+    let summary = reader.report().map_err(store_error)?;
+    // A live session has no end at which it would be reported on: its tables are what there is.
+    let is_live = [Mode::Testnet, Mode::Production].iter().any(|mode| mode.name() == session.mode);
+    if summary.is_none() && !is_live {
+        let problem = format!("{}: its run did not come to an end, so there is no report to export", store.display());
+        return Err(Error::new(problem).hint("`alphaengine store sql` shows what is in it"));
+    }
     let is_new = !directory.exists();
     std::fs::create_dir_all(directory).map_err(|error| {
         Error::new(format!("{}: cannot be made: {error}", directory.display()))
@@ -36,8 +40,12 @@ pub fn export(store: &Path, directory: &Path, format: Format) -> Result<Vec<Path
     })?;
     let summary_path = directory.join("summary.json");
     let draft = directory.join("summary.json.tmp");
-    let written = write_draft(&summary, &draft).and_then(|()| {
+    let drafted = summary.as_ref().map_or(Ok(()), |summary| write_draft(summary, &draft));
+    let written = drafted.and_then(|()| {
         let mut written = write_tables(&reader, session, directory, format)?;
+        if summary.is_none() {
+            return Ok(written);
+        }
         // Last: where the summary is, all is.
         std::fs::rename(&draft, &summary_path).map_err(|error| unwritable(&summary_path, &error))?;
         written.push(summary_path);

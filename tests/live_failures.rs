@@ -10,12 +10,14 @@ mod stage;
 #[path = "support/mod.rs"]
 mod support;
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use live::{Exchange, Process, until};
 use serde_json::json;
 use stage::{Stage, assert_says, free_port, held, runs, url};
+use support::Ended;
 
 /// A store that a session has written and left in order.
 fn written(stage: &Stage, exchange: &Exchange) {
@@ -67,15 +69,15 @@ fn a_store_that_is_not_this_sessions_is_left_alone() {
             "",
             "no-head.db: the database is damaged: its head mark *is missing*\nhint: `alphaengine store verify",
         ),
-        ("flipped.db", "", "flipped.db: *\nhint: `alphaengine store verify"),
-        ("short.db", "", "short.db: *\nhint: `alphaengine store verify"),
+        ("flipped.db", "", "flipped.db: the database is damaged: *\nhint: `alphaengine store verify"),
+        ("short.db", "", "short.db: the database is damaged: *\nhint: `alphaengine store verify"),
         (
             "production.db",
             "",
             "production.db: the store holds a PRODUCTION session, not a TESTNET one\nhint: give this",
         ),
         ("text.db", "", "text.db: is not an event store\nhint: name a file that"),
-        ("folder", "", "folder: *\nhint: "),
+        ("folder", "", "folder: is not a file, and a store is one\nhint: "),
         ("secrets.yaml/live.db", "", "secrets.yaml: cannot be made: *\nhint: "),
     ] {
         let before = rows(store);
@@ -177,12 +179,16 @@ fn limited(stage: &Stage, exchange: &Exchange, blocks: u32) -> Process {
 #[test]
 fn a_disk_that_fills_up_while_it_trades_ends_the_bot_in_a_sentence_and_loses_nothing() {
     let stage = Stage::new();
-    let exchange = stage.exchange(&["--speed", "60"]);
+    let exchange = stage.exchange(&["--speed", "300"]);
     let mut bot = limited(&stage, &exchange, 800);
     assert_eq!(bot.wait().code(), Some(2), "{}", bot.stderr());
     let said = bot.stderr();
+    println!("{said}");
     let last: Vec<&str> = said.lines().rev().take(2).collect();
-    assert!(last[1].starts_with("error: live.db: ") && last[0].starts_with("hint: "), "{said}");
+    assert!(
+        last[1].starts_with("error: live.db: ") && last[0].starts_with("hint: see to the disk and start again"),
+        "{said}"
+    );
     let fills = exchange.get("/sim/v1/status")["fills"].as_i64().unwrap();
     assert!(fills > 0, "it failed before it traded: {said}");
     let mut bot = stage.bot(&url(&exchange), "live.db", &["--param", "fast=2", "--param", "slow=3"]);
@@ -193,8 +199,52 @@ fn a_disk_that_fills_up_while_it_trades_ends_the_bot_in_a_sentence_and_loses_not
     assert_eq!(stage.count("SELECT COUNT(*) FROM projection_trade"), fills);
     bot.terminate();
     assert!(bot.wait().success(), "{}", bot.stderr());
-    let verdict = support::Ended::of(&mut stage.command(&["store", "verify", "live.db"]));
+    let verdict = Ended::of(&mut stage.command(&["store", "verify", "live.db"]));
     assert_eq!(verdict.code, 0, "{verdict:?}");
+}
+
+/// The real thing: a small file system, mounted in a name space of its own, and made larger for the second bot.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_named_and_with_more_room_the_next_start_goes_on() {
+    let stage = Stage::new();
+    let exchange = stage.exchange(&["--speed", "300"]);
+    std::fs::create_dir(stage.desk.path("small")).unwrap();
+    let mount = "mount -t tmpfs -o size=400k none small";
+    let as_root = |script: &str, args: &[&str]| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_alphaengine")]);
+        unshare.args(args).current_dir(stage.desk.path("")).env("XDG_RUNTIME_DIR", stage.locks.path(""));
+        unshare
+    };
+    if !as_root(mount, &[]).output().is_ok_and(|tried| tried.status.success()) {
+        // Past the capture of the test harness: what was not tested is to be seen.
+        let _ = writeln!(std::io::stderr(), "a full disk: skipped, no file system can be mounted here");
+        return;
+    }
+    let script = format!(
+        "{mount} && {{ \"$0\" live \"$@\"; test $? = 2 || exit 9; mount -o remount,size=50m none small; echo again >&2;
+         timeout -k 9 -s TERM 4 \"$0\" live \"$@\"; \"$0\" store verify small/live.db; }}"
+    );
+    let stream = format!("ws://{}", exchange.address);
+    let args = [
+        "--testnet",
+        "--secrets",
+        "secrets.yaml",
+        "--store",
+        "small/live.db",
+        "--rest-url",
+        &url(&exchange),
+        "--ws-url",
+        &stream,
+    ];
+    let ended = Ended::of(&mut as_root(&script, &[&args[..], &["--param", "fast=2", "--param", "slow=3"]].concat()));
+    println!("{}", ended.err);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let (first, second) = ended.err.split_once("again\n").unwrap();
+    assert!(first.contains("error: small/live.db: the disk is full\nhint: see to the disk and start again"), "{first}");
+    assert!(second.contains("the strategy runs") && !second.contains("error: "), "{second}");
+    assert!(ended.out.contains("good: "), "{ended:?}");
 }
 
 #[test]
@@ -210,6 +260,7 @@ fn a_place_that_cannot_be_written_is_named_at_the_start() {
     }
     let mut bot = limited(&stage, &exchange, 1);
     assert_eq!(bot.wait().code(), Some(2), "{}", bot.stderr());
+    println!("{}", bot.stderr());
     assert_says(&bot.stderr(), "live.db: *\nhint: ", "a disk that is full");
     assert!(!stage.store().exists(), "a store that could not be made was left");
 }
@@ -220,7 +271,7 @@ fn a_command_that_means_nothing_is_refused() {
     let exchange = stage.calm_exchange();
     written(&stage, &exchange);
     for (args, sentence) in [
-        ("pause --store no.db", "no.db: there is no such store\nhint: "),
+        ("pause --store no.db", "no.db: there is no such store\nhint: name the store of the bot with --store FILE"),
         ("pause --store secrets.yaml", "secrets.yaml: is not an event store\nhint: "),
         ("close ETHUSDT", "the bot does not trade ETHUSDT; it trades BTCUSDT"),
         ("order BTCUSDT buy much", "argument QTY: `much` is not a decimal number"),
@@ -236,7 +287,7 @@ fn a_command_that_means_nothing_is_refused() {
     }
     for args in ["command", "command dance", "command order BTCUSDT hold 1", "command stop flee", "command close"] {
         let args: Vec<&str> = args.split_whitespace().collect();
-        let ended = support::Ended::of(&mut stage.command(&args));
+        let ended = Ended::of(&mut stage.command(&args));
         assert_eq!((ended.code, &*ended.out), (2, ""), "{args:?}: {ended:?}");
     }
     let waiting = "SELECT COUNT(*) FROM command_store WHERE status = 'NEW'";
@@ -256,7 +307,7 @@ fn a_tape_is_read_to_its_torn_end_and_what_is_none_is_named() {
     let bytes = std::fs::read(&tape).unwrap();
     assert!(bytes.last() != Some(&b'\n') || bytes.len() > 10_000);
     stage.desk.write("torn/tape.jsonl", &bytes[..bytes.len() - 5]);
-    let replayed = support::Ended::of(&mut stage.command(&["replay", "--tape", "torn", "--diff"]));
+    let replayed = Ended::of(&mut stage.command(&["replay", "--tape", "torn", "--diff"]));
     assert_eq!(replayed.code, 0, "{replayed:?}");
     assert!(replayed.out.contains("the same ") && !replayed.out.contains("the same 0 "), "{replayed:?}");
 
@@ -269,7 +320,7 @@ fn a_tape_is_read_to_its_torn_end_and_what_is_none_is_named() {
     std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o600)).unwrap();
     for (tape, sentence) in [
         ("secrets.yaml", "secrets.yaml: is not a tape: it does not begin with how the bot was made\nhint: "),
-        ("live.db", "live.db: *\nhint: "),
+        ("live.db", "live.db: is not a tape: it is not text\nhint: "),
         ("empty.jsonl", "empty.jsonl: is not a tape: "),
         ("empty", "empty: there is no tape\nhint: `alphaengine live --record DIR` writes one"),
         ("two", "two: there are 2 tapes\nhint: name one; the newest is two/b.jsonl"),

@@ -9,7 +9,9 @@ mod stage;
 #[path = "support/mod.rs"]
 mod support;
 
+use std::io::Write;
 use std::net::TcpListener;
+use std::process::Command;
 
 use live::{KEY, SECRET};
 use serde_json::{Value, json};
@@ -191,6 +193,27 @@ fn a_host_that_is_not_there_is_named() {
 }
 
 #[test]
+fn a_host_that_is_silent_is_waited_for_until_somebody_asks_to_stop() {
+    let stage = Stage::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let rest = format!("http://{}", silent.local_addr().unwrap());
+    let mut bot = stage.bot(&rest, "live.db", &[]);
+    // Whoever sends requests has caught the signals.
+    let _connection = silent.accept().unwrap();
+    bot.terminate();
+    assert_eq!(bot.wait().code(), Some(2));
+    assert_says(&bot.stderr(), "stopped before it was connected", "a signal");
+    std::fs::remove_file(&bot.err).unwrap();
+    std::fs::remove_file(&bot.out).unwrap();
+    let said = stage.refused("silence", &rest, &[]);
+    assert_says(
+        &said,
+        &format!("{rest} did not answer /fapi/v1/*: no complete answer within *\nhint: try again"),
+        "silence",
+    );
+}
+
+#[test]
 fn options_that_cannot_be_are_refused_before_anything_is_connected() {
     let stage = Stage::new();
     let nowhere = format!("http://127.0.0.1:{}", free_port());
@@ -342,4 +365,26 @@ fn ports_that_cannot_be_listened_on_are_named() {
         let said = stage.refusal(&format!("{args:?}"), &[&["exchange", "serve"], &args[..], free].concat());
         assert_says(&said, &sentence, &format!("{args:?}"));
     }
+}
+
+/// A user who is root in a name space of its own has no rights over the network outside.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_port_that_needs_rights_is_named() {
+    let stage = Stage::new();
+    let first_free = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or_default();
+    let as_nobody = |args: &[&str]| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "timeout", "20"]).args(args).current_dir(stage.desk.path(""));
+        unshare
+    };
+    let is_possible = as_nobody(&["true"]).output().is_ok_and(|tried| tried.status.success());
+    if !is_possible || first_free.trim().parse::<u32>().unwrap_or(1_024) <= 87 {
+        // Past the capture of the test harness: what was not tested is to be seen.
+        let _ = writeln!(std::io::stderr(), "a port that needs rights: skipped, every port is free here");
+        return;
+    }
+    let ended = Ended::of(&mut as_nobody(&[env!("CARGO_BIN_EXE_alphaengine"), "exchange", "serve", "--port", "87"]));
+    ended.check_refusal("a port that needs rights");
+    assert_says(&ended.err, "127.0.0.1:87 needs rights that this user does not have: choose a port above 1023", "87");
 }

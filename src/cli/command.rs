@@ -7,8 +7,8 @@ use alphaengine_core::command::{OperatorCommand, OperatorOrder};
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::{OrderSpec, OrderType, PositionSide, Side, TimeInForce};
-use alphaengine_core::store::StoreReader;
 use alphaengine_core::store::commands::{self, CommandOutcome, CommandStatus, Ticket};
+use alphaengine_core::store::{self, StoreReader};
 use alphaengine_core::units::{Price, Qty};
 use alphaengine_live::clock::now;
 use clap::{Parser, Subcommand};
@@ -92,7 +92,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub fn command(args: Args) -> Result<Exit, Error> {
     let wait: Option<u64> = args.wait.as_deref().map(|text| whole("--wait", text)).transpose()?;
-    let order = args.order.read(&commands::symbols(&args.store).map_err(store_error)?)?;
+    let order = args.order.read(&commands::symbols(&args.store).map_err(no_bot)?)?;
     let key = args.key.unwrap_or_else(new_key);
     let said = OperatorCommand { key: key.clone(), who: args.who, order };
     let ticket = commands::submit(&args.store, &said, now()).map_err(store_error)?;
@@ -103,6 +103,13 @@ pub fn command(args: Args) -> Result<Exit, Error> {
     let outcome = wait_for(&args.store, &ticket, Duration::from_secs(wait))?;
     print(&show(args.json, &key, Some(&outcome)))?;
     Ok(if outcome.status == CommandStatus::Ack { Exit::Done } else { Exit::No })
+}
+
+/// A store that is not there is a bot that is not there.
+fn no_bot(error: store::Error) -> Error {
+    let is_elsewhere = matches!(error, store::Error::Missing { .. } | store::Error::NotAStore { .. });
+    let hint = "name the store of the bot with --store FILE; `alphaengine live` says which it is";
+    store_error(error).maybe_hint(is_elsewhere.then(|| hint.to_owned()))
 }
 
 fn wait_for(store: &Path, ticket: &Ticket, most: Duration) -> Result<CommandOutcome, Error> {

@@ -91,6 +91,10 @@ impl LiveJob {
 
     /// A store belongs to one world: what it remembers is not true in another one.
     fn check_kind(&self, path: &Path) -> Result<(), Error> {
+        if !path.is_file() {
+            return Err(Error::new(format!("{}: is not a file, and a store is one", path.display()))
+                .hint("name a file with --store FILE; one that does not exist is made"));
+        }
         if self.recipe.paper.is_some() {
             // The account on paper lives in the process and begins empty; a store that remembers positions contradicts it.
             return Err(Error::new(format!("{}: the store exists, and paper trading begins anew", path.display()))
@@ -160,8 +164,11 @@ fn finish<S: Strategy>(
         // What is committed is there; the next start goes on from it.
         Ok(Ended::AtOnce) => Err(Error::new("stopped at once: open orders and positions stay as they are")
             .hint("the next start reconciles with the exchange before it trades")),
+        // The same, and a restart is the way to know what that is.
         Err(runner::Error::Engine(engine::Error::Store(error)) | runner::Error::Inbox(error)) => {
-            Err(store_error(error))
+            let hint =
+                "see to the disk and start again: it goes on from what was committed, and asks the exchange first";
+            Err(store_error(error).hint(hint))
         }
         Err(error) => Err(Error::new(error.to_string())),
     }

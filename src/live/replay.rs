@@ -147,5 +147,11 @@ fn key(recipe: &Recipe) -> Result<Option<ApiKey>, Error> {
 }
 
 fn tape_error(error: tape::Error) -> Error {
-    Error::new(error.to_string()).hint("`alphaengine live --record DIR` writes tapes")
+    let sentence = match &error {
+        tape::Error::Io { path, source } if source.kind() == std::io::ErrorKind::InvalidData => {
+            format!("{}: is not a tape: it is not text", path.display())
+        }
+        error => error.to_string(),
+    };
+    Error::new(sentence).hint("`alphaengine live --record DIR` writes tapes")
 }

@@ -46,6 +46,7 @@ impl Stage {
     pub fn refusal(&self, case: &str, args: &[&str]) -> String {
         let before = self.desk.files();
         let ended = Ended::of(&mut self.command(args));
+        println!("{case}: {}", ended.err);
         ended.check_refusal(case);
         assert_eq!(self.desk.files(), before, "{case} left something behind; it said {:?}", ended.err);
         assert!(!ended.err.contains(SECRET), "{case}: {}", ended.err);
