@@ -83,19 +83,18 @@ impl Drop for Running<'_> {
     }
 }
 
-/// What a line says in every run: of a log its message, of the outcome the name of a row.
-fn frame(said: &str) -> Vec<&str> {
-    let mut lines: Vec<&str> = said
-        .lines()
-        .map(|line| match line.split_once("Z INFO  ") {
-            Some((_, message)) => message,
-            None => line.get(..NAME).unwrap_or(line).trim_end(),
-        })
-        .collect();
-    // The three routes connect side by side.
-    let routes = lines.iter().take_while(|line| line.starts_with("the streams deliver")).count();
-    lines[..routes].sort_unstable();
-    lines
+/// What a session says in every run: the messages of its log, in alphabetical order because streams come up as they like, and the
+/// names of the rows of its outcome.
+fn frame(said: &str) -> (Vec<&str>, Vec<&str>) {
+    let (mut log, mut rows) = (Vec::new(), Vec::new());
+    for line in said.lines() {
+        match line.split_once("Z INFO  ") {
+            Some((_, message)) => log.push(message),
+            None => rows.push(line.get(..NAME).unwrap_or(line).trim_end()),
+        }
+    }
+    log.sort_unstable();
+    (log, rows)
 }
 
 /// The value of a row.
