@@ -9,7 +9,8 @@ use alphaengine_core::command::{OperatorOrder, StopPolicy};
 use alphaengine_core::engine::Config;
 use alphaengine_core::event::{Event, Source};
 use alphaengine_core::exchange::{
-    ExchangeUpdate, Execution, FundingPayment, Input, Outcome, Request, Setting, Standing, TransferReason,
+    ExchangeError, ExchangeUpdate, Execution, FundingPayment, Input, Outcome, Request, Setting, Standing,
+    TransferReason,
 };
 use alphaengine_core::ledger::Account;
 use alphaengine_core::link::{LinkUpdate, Route};
@@ -700,4 +701,21 @@ fn every_kind_of_difference_has_a_name() {
         .map(|kind| serde_json::to_value(kind).unwrap())
         .collect();
     assert_eq!(names, ["ORDER_MISSING", "POSITION", "BALANCE"]);
+}
+
+#[test]
+fn a_cancel_that_finds_no_order_is_followed_by_a_question() {
+    let mut venue = Venue::new();
+    let mut desk = venue.boot(live());
+    let name = desk.placed(limit("1", "90"));
+    let order_id = desk.state().orders[&name].order_id;
+    // It was cancelled at the exchange, and the stream's word of it is lost.
+    venue.orders.insert(name, (order_id, Qty::ZERO, Standing::Canceled));
+    let sent = desk.cancel(name);
+    let error = ExchangeError { code: -2011, message: "Unknown order sent.".into() };
+    desk.answer(sent[0].id, Outcome::Rejected(error));
+    assert_eq!(desk.state().orders.len(), 1);
+    venue.wait(&mut desk, 1);
+    assert_eq!(desk.state().orders.len(), 0, "known within a second, not at the next look at the account");
+    check(&desk);
 }

@@ -195,6 +195,12 @@ impl Exchange {
         moved.map(|_| ())
     }
 
+    /// No update is due: what is told each second is told again.
+    pub(crate) fn market_stands(&mut self) {
+        self.gateway.market_stands(wall());
+        self.flush();
+    }
+
     /// One half; where the first one has no user event, the second follows.
     pub(crate) fn step(&mut self) -> Result<(), Error> {
         if self.half == Half::Exchange {

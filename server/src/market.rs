@@ -8,6 +8,8 @@ use crate::config::Speed;
 use crate::exchange::QUEUE;
 use crate::server::Shared;
 
+/// Marks are told so often although nothing happens.
+const A_SECOND: Duration = Duration::from_secs(1);
 /// How long the fastest market waits for the slowest consumer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -44,8 +46,11 @@ async fn while_timed(shared: &Shared, times: u32) {
         if wait.is_zero() {
             shared.market_passes();
             tokio::task::yield_now().await;
-        } else {
+        } else if wait <= A_SECOND {
             tokio::time::sleep(wait).await;
+        } else {
+            tokio::time::sleep(A_SECOND).await;
+            shared.exchange().market_stands();
         }
     }
 }

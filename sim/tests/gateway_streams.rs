@@ -445,3 +445,22 @@ fn the_two_clocks_are_kept_apart() {
     let span: Nanos = exchange.gateway.next_tick().since(exchange.wall());
     assert_eq!(span / NANOS_PER_SECOND, 180);
 }
+
+#[test]
+fn a_market_that_stands_repeats_its_mark_and_its_quote_with_times_that_go_on() {
+    let mut exchange = loose();
+    exchange.open(BTC, "100000");
+    let socket = exchange.connect("/stream", "streams=btcusdt@markPrice@1s/btcusdt@bookTicker/btcusdt@aggTrade");
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        exchange.now += 2_000;
+        let wall = exchange.wall();
+        exchange.gateway.market_stands(wall);
+        exchange.tick();
+        let frames = exchange.frames(socket);
+        let kinds: Vec<&str> = frames.iter().map(|frame| frame["data"]["e"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["markPriceUpdate", "bookTicker"], "and no trade, because there was none");
+        told.push(frames[1]["data"]["E"].as_i64().unwrap());
+    }
+    assert_eq!((told[1] - told[0], told[2] - told[1]), (2_000, 2_000));
+}

@@ -91,7 +91,7 @@ pub struct LimitArgs {
     /// Most open orders
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Risk limits")]
     max_open_orders: Option<String>,
-    /// Loss since midnight UTC after which nothing opens until the next
+    /// Loss since midnight UTC after which nothing opens until the next; live, until `command resume`
     #[arg(long, value_name = "MONEY", allow_negative_numbers = true, help_heading = "Risk limits")]
     max_daily_loss: Option<String>,
     /// Fall of the equity from its highest point after which nothing opens any more

@@ -46,7 +46,7 @@ pub struct Serve {
     secret: String,
     #[command(flatten)]
     exchange: ExchangeArgs,
-    /// What goes wrong: a JSON file of faults (docs/live.md)
+    /// What goes wrong: a JSON file of faults (docs/exchange.md)
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
     /// A stream that was asked for on the wrong route stays silent, as at the real exchange

@@ -20,6 +20,8 @@ use crate::units::Timestamp;
 
 /// The exchange already has an order with this name: very likely the first attempt arrived (`binance-usdm.md` section 6.4).
 const DUPLICATE_CLIENT_ORDER_ID: i32 = -4116;
+/// A cancel found no such open order.
+const UNKNOWN_ORDER: i32 = -2011;
 /// Ours, not the exchange's: a request that is proven never to have arrived.
 const NEVER_ARRIVED: i32 = 0;
 
@@ -268,7 +270,10 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         let symbol = self.state.orders.get(id).map(|order| order.symbol);
         let rejected = CancelRejected { client_order_id: *id, error: error.clone() };
         self.record(self.heard(false), Some(command), symbol, rejected)?;
-        if self.state.orders.get(id).is_some_and(|order| order.order_id != 0) {
+        if self.reconciler.is_on && error.code == UNKNOWN_ORDER {
+            // It is filled, cancelled, expired or fired, and its stream did not say so: a question will.
+            self.doubt(*id);
+        } else if self.state.orders.get(id).is_some_and(|order| order.order_id != 0) {
             self.settled(id);
         }
         self.tell(id, OrderNews::ChangeRejected(&error))

@@ -88,22 +88,13 @@ impl Gateway {
     }
 
     fn tell_book(&mut self, symbol: SymbolId, at: Timestamp, before: Option<Ladder>) {
+        self.tell_quote(symbol, at);
         let (contract, tape) = (&self.contracts[symbol.index()], &self.tapes[symbol.index()]);
-        let (name, digits, time) = (&contract.name, contract.digits, at.millis());
-        let Some(book) = tape.book else {
+        if tape.book.is_none() {
             return;
-        };
-        let id = tape.change_id();
-        for key in [(Some(symbol), Topic::BookTicker), (None, Topic::BookTicker)] {
-            if self.sockets.has(&key) {
-                let (bid, ask) = (digits.price(book.bid), digits.price(book.ask));
-                let (bid_qty, ask_qty) = (digits.qty(book.bid_qty), digits.qty(book.ask_qty));
-                let payload = format!(
-                    r#"{{"e":"bookTicker","u":{id},"E":{time},"T":{time},"s":"{name}","b":"{bid}","B":"{bid_qty}","a":"{ask}","A":"{ask_qty}","ps":"{name}","st":1}}"#
-                );
-                self.sockets.publish(&key, &payload);
-            }
         }
+        let (name, time) = (&contract.name, at.millis());
+        let id = tape.change_id();
         let depth = |bids: &[(Price, Qty)], asks: &[(Price, Qty)]| {
             let (first, before) = (id - 9, id - 10);
             let (bids, asks) = (levels(bids, contract), levels(asks, contract));
@@ -123,6 +114,33 @@ impl Gateway {
                 let payload = depth(&top(&ladder.bids), &top(&ladder.asks));
                 self.sockets.publish(&key, &payload);
             }
+        }
+    }
+
+    fn tell_quote(&mut self, symbol: SymbolId, at: Timestamp) {
+        let (contract, tape) = (&self.contracts[symbol.index()], &self.tapes[symbol.index()]);
+        let (name, digits, time) = (&contract.name, contract.digits, at.millis());
+        let Some(book) = tape.book else {
+            return;
+        };
+        let id = tape.change_id();
+        for key in [(Some(symbol), Topic::BookTicker), (None, Topic::BookTicker)] {
+            if self.sockets.has(&key) {
+                let (bid, ask) = (digits.price(book.bid), digits.price(book.ask));
+                let (bid_qty, ask_qty) = (digits.qty(book.bid_qty), digits.qty(book.ask_qty));
+                let payload = format!(
+                    r#"{{"e":"bookTicker","u":{id},"E":{time},"T":{time},"s":"{name}","b":"{bid}","B":"{bid_qty}","a":"{ask}","A":"{ask_qty}","ps":"{name}","st":1}}"#
+                );
+                self.sockets.publish(&key, &payload);
+            }
+        }
+    }
+
+    /// Mark and quote as they stand.
+    pub(super) fn repeat_prices(&mut self, symbol: SymbolId, at: Timestamp) {
+        if self.tapes[symbol.index()].mark_price().is_positive() {
+            self.tell_mark(symbol, at);
+            self.tell_quote(symbol, at);
         }
     }
 
