@@ -105,6 +105,8 @@ pub(crate) enum Part {
     Positions,
     Settings,
     Mode,
+    /// Which conditional orders of a symbol became which orders; asked where an open order is nobody's.
+    Parents(SymbolId),
 }
 
 /// What a call shows of us.

@@ -133,6 +133,12 @@ impl Session {
             Request::CancelAll { .. } => {
                 self.sweeps.insert(id, (2, Outcome::Done));
             }
+            // A session that began after the order fired learns here whose its child is.
+            Request::CancelOrder { client_order_id, symbol, child: Some(child), .. }
+            | Request::QueryOrder { client_order_id, symbol, child: Some(child), .. }
+            | Request::ModifyOrder { client_order_id, symbol, child: Some(child), .. } => {
+                self.owners.learn_child(symbol, child, client_order_id);
+            }
             Request::SetHedgeMode { hedge } => {
                 self.mode_changes.insert(id, hedge);
             }

@@ -116,7 +116,7 @@ fn questions_that_a_ban_holds_up_do_not_pile_up() {
         world.request(Request::Income { since: world.at });
         world.request(Request::Trades { symbol, from_id: 1, since: world.at });
         for _ in 0..6 {
-            world.request(Request::QueryOrder { client_order_id, symbol, conditional: false });
+            world.request(Request::QueryOrder { client_order_id, symbol, conditional: false, child: None });
             world.live(10 * SECOND);
         }
     }
