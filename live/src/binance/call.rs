@@ -224,6 +224,11 @@ impl Call {
         }
     }
 
+    /// Whether it places an order that does not only reduce.
+    pub fn opens(&self) -> bool {
+        self.urgency == Urgency::Order && matches!(self.purpose, Purpose::Place { .. } | Purpose::Batch(_))
+    }
+
     pub fn cost(self, cost: Cost) -> Call {
         Call { cost, ..self }
     }

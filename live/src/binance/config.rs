@@ -114,13 +114,16 @@ pub struct Silence {
     pub mark_price: Deadline,
     pub bars: Deadline,
     pub agg_trades: Deadline,
+    /// Events of the market that are older than this when they arrive, for two seconds on end, are late: nothing opens until they are
+    /// younger than half of it. `None` is never.
+    pub late_after: Option<Nanos>,
 }
 
 impl Silence {
-    /// Any stream may be silent for any time, and is up as soon as it is open: for an exchange that speaks when it is asked to.
+    /// Any stream may be silent for any time, is up as soon as it is open and never late: for an exchange that speaks when it is asked to.
     pub const ALLOWED: Silence = {
         let any = Deadline { first_by: None, silent_for: None };
-        Silence { book_ticker: any, depth: any, mark_price: any, bars: any, agg_trades: any }
+        Silence { book_ticker: any, depth: any, mark_price: any, bars: any, agg_trades: any, late_after: None }
     };
 }
 
@@ -132,6 +135,7 @@ impl Default for Silence {
             mark_price: Deadline::seconds(15, 15),
             bars: Deadline::seconds(90, 90),
             agg_trades: Deadline::seconds(120, 120),
+            late_after: Some(3 * NANOS_PER_SECOND),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::call::{Call, Purpose};
 use super::config::SessionConfig;
 use super::depth::Book;
 use super::figures::{Figures, Strangers};
+use super::freshness::Freshness;
 use super::history::History;
 use super::line::Line;
 use super::listen_key::{Fate, ListenKey};
@@ -70,8 +71,10 @@ impl Session {
     pub fn new(config: SessionConfig) -> Session {
         let streams = streams::wanted(&config.instruments, &config.streams, &config.silence);
         let count = config.instruments.len();
+        let mut line = Line::new(config.key.as_ref().map(|key| key.signer.clone()), config.limits);
+        line.freshness = Freshness::new(config.silence.late_after);
         Session {
-            line: Line::new(config.key.as_ref().map(|key| key.signer.clone()), config.limits),
+            line,
             directory: Directory::new(&streams),
             sockets: Sockets::new(&config, streams),
             listen_key: ListenKey::default(),
@@ -162,7 +165,9 @@ impl Session {
     fn flush_batches(&mut self, at: Timestamp) {
         let unsent = std::mem::take(&mut self.unsent);
         let recv_window = self.config.recv_window_ms;
-        for orders in unsent.chunks(BATCH) {
+        // Closes do not share a batch with openings: these may be held back where those must leave.
+        let alike = unsent.chunk_by(|(.., one), (.., other)| one.only_reduces() == other.only_reduces());
+        for orders in alike.flat_map(|orders| orders.chunks(BATCH)) {
             match orders {
                 [(id, client_order_id, spec)] => {
                     let request = Request::PlaceOrder { client_order_id: *client_order_id, spec: *spec };

@@ -1,8 +1,9 @@
 //! Limits and the clock: what waits, what is given up, and what is sent again under the same name.
 
-use alphaengine_core::exchange::{Outcome, Request};
+use alphaengine_core::exchange::{ExchangeUpdate, Outcome, Outgoing, Request};
+use alphaengine_core::id::RequestId;
 use alphaengine_core::link::LinkUpdate;
-use alphaengine_live::wire::TransportError;
+use alphaengine_live::wire::{Heard, TransportError};
 
 use crate::orders::{cancel, place, spec};
 use crate::world::{BTC, MS, SECOND, T0, World, config};
@@ -99,6 +100,45 @@ fn during_a_ban_there_is_no_request_at_all_and_streams_live() {
     assert!(world.socket("listenKey=K1").0 > 0, "the key was good lately: no request is needed");
     world.pass(MS);
     assert!(world.trace("/fapi/v1/order").last().unwrap().ends_with("newClientOrderId=ae-2"), "what reduces waited");
+}
+
+#[test]
+fn an_entry_that_waits_for_a_limit_ends_when_a_stream_goes_down() {
+    for batched in [false, true] {
+        let mut config = config();
+        config.batch_orders = batched;
+        let mut world = World::ready(config);
+        world.request(place("ae-1"));
+        world.answer_with("/fapi/v1/order", 429, &[("retry-after", "1")], "{}");
+        world.request(place("ae-2"));
+        // Of one step: a batch would hold the close back together with the entry.
+        let close = Request::PlaceOrder { client_order_id: "ae-3".parse().unwrap(), spec: spec().reduce_only() };
+        for (id, request) in [(13, close), (14, place("ae-4"))] {
+            world.session.on_request(world.at, &Outgoing { id: RequestId(id), request });
+        }
+        world.session.flush(world.at);
+        world.request(cancel("ae-9"));
+        world.heard.clear();
+        world.close("/market/");
+        let Heard::Exchange(ExchangeUpdate::Link(LinkUpdate::StreamDown { .. })) = world.heard[0] else { panic!() };
+        let ended: Vec<u64> = world.outcomes().iter().map(|(id, _)| *id).collect();
+        assert_eq!(ended, [1, 2, 14], "{:?}", world.outcomes());
+        for (_, outcome) in world.outcomes() {
+            let Outcome::Rejected(error) = outcome else { panic!("{outcome:?}") };
+            assert_eq!(error.message, "not sent: the MARKET stream is stale");
+        }
+        world.request(place("ae-5"));
+        assert!(matches!(world.outcomes().last(), Some((_, Outcome::Rejected(_)))), "decided before it was heard");
+        world.sent.clear();
+        world.pass(2 * SECOND);
+        let left = world.trace("/fapi/v1/order");
+        assert_eq!(left.len(), 2, "{left:?}");
+        assert!(left[0].ends_with("newClientOrderId=ae-3") && left[1].starts_with("DELETE"), "{left:?}");
+        world.open_all();
+        world.deliver_all();
+        world.request(place("ae-6"));
+        assert!(world.trace("/fapi/v1/order").last().unwrap().ends_with("newClientOrderId=ae-6"), "it is up again");
+    }
 }
 
 #[test]
