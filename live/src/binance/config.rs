@@ -3,7 +3,7 @@
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::Timeframe;
 use alphaengine_core::rate_limit::Limits;
-use alphaengine_core::units::{NANOS_PER_MINUTE, NANOS_PER_SECOND, Nanos};
+use alphaengine_core::units::{NANOS_PER_MINUTE, NANOS_PER_SECOND, Nanos, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::hosts::Hosts;
@@ -34,6 +34,8 @@ pub struct SessionConfig {
     /// Whether the regular orders of one engine step leave in one request. An unknown outcome then concerns all of them.
     pub batch_orders: bool,
     pub limits: Limits,
+    /// What the bootstrap has used of the running minute; [`super::BootstrapResult::used_weight`] tells it.
+    pub used_weight: Option<UsedWeight>,
     /// Whether the account is in hedge mode, as far as is known at the start.
     pub hedge: bool,
 }
@@ -55,9 +57,18 @@ impl SessionConfig {
             countdown: None,
             batch_orders: false,
             limits: Limits::default(),
+            used_weight: None,
             hedge: false,
         }
     }
+}
+
+/// Request weight of one minute, as the exchange counts it for our address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsedWeight {
+    pub weight: u32,
+    /// In the minute of this time, on the exchange's clock.
+    pub at: Timestamp,
 }
 
 /// Which streams are subscribed for every symbol. Bars always are.

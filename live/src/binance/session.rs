@@ -5,14 +5,14 @@ use alphaengine_core::id::{ClientOrderId, RequestId};
 use alphaengine_core::link::Route;
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::OrderSpec;
-use alphaengine_core::rate_limit::{Cost, Urgency};
+use alphaengine_core::rate_limit::{Cost, Report, Urgency};
 use alphaengine_core::units::{NANOS_PER_MILLI, Nanos, Price, Qty, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::account::Account;
 use super::alarm::Alarm;
 use super::call::{Call, Purpose};
-use super::config::SessionConfig;
+use super::config::{SessionConfig, UsedWeight};
 use super::depth::Book;
 use super::figures::{Figures, Strangers};
 use super::freshness::Freshness;
@@ -72,6 +72,10 @@ impl Session {
         let streams = streams::wanted(&config.instruments, &config.streams, &config.silence);
         let count = config.instruments.len();
         let mut line = Line::new(config.key.as_ref().map(|key| key.signer.clone()), config.limits);
+        if let Some(UsedWeight { weight, at }) = config.used_weight {
+            let report = Report { weight_1m: Some(weight), ..Report::default() };
+            line.limiter.answered(at, at, Cost::weight(0), report);
+        }
         line.freshness = Freshness::new(config.silence.late_after);
         Session {
             line,

@@ -3,6 +3,8 @@
 use alphaengine_core::exchange::{ExchangeUpdate, Outcome, Outgoing, Request};
 use alphaengine_core::id::RequestId;
 use alphaengine_core::link::LinkUpdate;
+use alphaengine_core::units::Timestamp;
+use alphaengine_live::binance::UsedWeight;
 use alphaengine_live::wire::{Heard, TransportError};
 
 use crate::orders::{cancel, place, spec};
@@ -165,6 +167,23 @@ fn questions_that_a_ban_holds_up_do_not_pile_up() {
     assert_eq!(world.trace("/fapi/v1/order").len(), 2, "the close, and no question");
     let asked = world.sent.len() - before;
     assert!(asked < 20, "{asked}");
+}
+
+#[test]
+fn what_the_bootstrap_used_of_the_minute_is_not_used_again() {
+    for weight in [100, 2_330] {
+        let mut config = config();
+        config.warm_up_bars = 10;
+        config.used_weight = Some(UsedWeight { weight, at: Timestamp::from_millis(T0 + 29_000).unwrap() });
+        let mut world = World::new(config);
+        world.start();
+        let is_used_up = weight > 2_280;
+        assert!(world.session.figures().used_weight >= weight);
+        assert_eq!(world.trace("/fapi/v1/klines").is_empty(), is_used_up, "{weight}");
+        assert_eq!(world.heard.contains(&Heard::Ready), !is_used_up, "{weight}");
+        world.pass(35 * SECOND);
+        assert_eq!(world.trace("/fapi/v1/klines").len(), 2, "the next minute is free");
+    }
 }
 
 #[test]
