@@ -227,6 +227,8 @@ pub enum Refusal {
     Drawdown { drawdown: Money, limit: Money },
     #[error("the {} streams are down, so what is known may be stale: only cancels and closes may leave", route.name())]
     StaleStreams { route: Route },
+    #[error("the {} streams are late, so what is known may be stale: only cancels and closes may leave", route.name())]
+    LateStreams { route: Route },
     #[error("the account is being compared with the exchange: only cancels and closes may leave")]
     NotReconciled,
     #[error("the session is being stopped: only cancels and closes may leave")]

@@ -47,17 +47,25 @@ pub enum Request {
         side: Side,
         qty: Qty,
         price: Price,
+        /// As of `CancelOrder`.
+        child: Option<u64>,
     },
     CancelOrder {
         client_order_id: ClientOrderId,
         symbol: SymbolId,
+        /// Whether the algo service still has it.
         conditional: bool,
+        /// Of a conditional order that fired, the id of its child, as far as it is known: the child may carry a name of its own
+        /// (`binance-usdm.md` section 3.4), so this names it and the client order id does not.
+        child: Option<u64>,
     },
-    /// What became of an order whose answer was lost.
+    /// What became of an order whose answer was lost. Of one that fired, the answer tells the id of its child.
     QueryOrder {
         client_order_id: ClientOrderId,
         symbol: SymbolId,
         conditional: bool,
+        /// As of `CancelOrder`.
+        child: Option<u64>,
     },
     SetLeverage {
         symbol: SymbolId,

@@ -45,6 +45,16 @@ pub enum LinkUpdate {
     StreamReplaced {
         route: Route,
     },
+    /// The events of this route have been too old for seconds when they arrived, by the exchange's clock: nothing opens on them.
+    Late {
+        route: Route,
+        /// The age of the last one, in milliseconds.
+        millis: i64,
+    },
+    /// The events of this route arrive in time again.
+    OnTime {
+        route: Route,
+    },
     /// The listen key died; another one is fetched and the private stream begins anew.
     ListenKeyExpired,
     /// The exchange's clock minus ours changed by more than drift explains.
@@ -79,7 +89,9 @@ impl LinkUpdate {
         match self {
             LinkUpdate::StreamUp { route }
             | LinkUpdate::StreamDown { route, .. }
-            | LinkUpdate::StreamReplaced { route } => route.name(),
+            | LinkUpdate::StreamReplaced { route }
+            | LinkUpdate::Late { route, .. }
+            | LinkUpdate::OnTime { route } => route.name(),
             LinkUpdate::ListenKeyExpired => Route::Private.name(),
             LinkUpdate::ClockStepped { .. } => "CLOCK",
             LinkUpdate::RateLimited { .. } | LinkUpdate::RateLimitOver => "RATE_LIMIT",

@@ -59,6 +59,9 @@ pub struct State {
     /// Stream routes that are down. What they told is stale.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub links_down: BTreeSet<Route>,
+    /// Stream routes whose events arrive too late to act upon.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub links_late: BTreeSet<Route>,
     /// When the account was first compared with the exchange. What happened before is in the opening balances.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub met_at: Option<Timestamp>,
@@ -161,6 +164,7 @@ impl State {
             operator_keys: BTreeSet::new(),
             trades: 0,
             links_down: BTreeSet::new(),
+            links_late: BTreeSet::new(),
             met_at: None,
             complete_until: None,
             operator_pending: BTreeMap::new(),
@@ -235,6 +239,7 @@ impl State {
                 self.session = event.session;
                 self.mode = EngineMode::Booting;
                 self.links_down.clear();
+                self.links_late.clear();
                 if event.mode != Mode::Backtest {
                     for symbol in &mut self.symbols {
                         symbol.trades_known.get_or_insert(symbol.last_trade_id);
@@ -384,9 +389,17 @@ impl State {
             Event::LinkChanged(event) => match event.link {
                 LinkUpdate::StreamDown { route, .. } => {
                     self.links_down.insert(route);
+                    self.links_late.remove(&route);
                 }
                 LinkUpdate::StreamUp { route } => {
                     self.links_down.remove(&route);
+                    self.links_late.remove(&route);
+                }
+                LinkUpdate::Late { route, .. } => {
+                    self.links_late.insert(route);
+                }
+                LinkUpdate::OnTime { route } => {
+                    self.links_late.remove(&route);
                 }
                 _ => {}
             },

@@ -729,6 +729,31 @@ mod exchange {
     }
 
     #[test]
+    fn a_fired_order_is_named_by_its_child_even_when_a_fill_overtook_the_trigger() {
+        let stop = sell("2").with_type(OrderType::StopMarket { trigger: price("80") });
+        for fill_first in [false, true] {
+            let mut desk = Desk::new();
+            desk.trade("3", "100");
+            let name = desk.placed(stop);
+            let triggered = Execution::Triggered { child: 6, qty: qty("2") };
+            if fill_first {
+                desk.fill(name, "1", "79");
+                desk.update(name, triggered);
+            } else {
+                desk.update(name, triggered);
+                desk.fill(name, "1", "79");
+            }
+            assert_eq!(desk.state().orders[&name].child, 6);
+            let sent = desk.cancel(name);
+            let [Request::CancelOrder { conditional: false, child: Some(6), .. }] =
+                sent.iter().map(|sent| sent.request).collect::<Vec<_>>()[..]
+            else {
+                panic!("{sent:?}")
+            };
+        }
+    }
+
+    #[test]
     fn a_close_position_order_learns_its_size_even_after_its_fills() {
         let close =
             OrderSpec { close_position: true, ..sell("0").with_type(OrderType::StopMarket { trigger: price("80") }) };

@@ -502,6 +502,39 @@ mod link {
     }
 
     #[test]
+    fn nothing_opens_on_data_that_are_late_and_no_comparison_is_needed_afterwards() {
+        let route = Route::Market;
+        for ends_with in [LinkUpdate::OnTime { route }, LinkUpdate::StreamUp { route }] {
+            let mut venue = Venue::new();
+            let mut desk = venue.boot(live());
+            desk.trade("1", "100");
+            let resting = desk.placed(limit("1", "90"));
+            venue.asked();
+            let before = desk.events().len();
+            for millis in [3_100, 5_000] {
+                desk.hear(&ExchangeUpdate::Link(LinkUpdate::Late { route, millis }));
+            }
+            assert_eq!(desk.events().len() - before, 1, "it is one event");
+            desk.puppet.heard();
+            assert_eq!(desk.place(buy("1")).1, None);
+            assert!(desk.puppet.heard().join(" ").contains("the MARKET streams are late"));
+            assert_eq!(words(&desk.say(|ctx| ctx.close(BTC))), ["place SELL MARKET 1 reduce-only"]);
+            assert_eq!(words(&desk.cancel(resting)), ["cancel"]);
+            if let LinkUpdate::StreamUp { .. } = ends_with {
+                down(&mut desk, route);
+                desk.hear(&ExchangeUpdate::Link(ends_with));
+                assert!(desk.state().links_late.is_empty(), "another connection has its own age");
+            } else {
+                desk.hear(&ExchangeUpdate::Link(ends_with));
+                desk.hear(&ExchangeUpdate::Link(LinkUpdate::OnTime { route }));
+                assert!(desk.place(buy("1")).1.is_some(), "{:?}", desk.puppet.heard());
+                assert_eq!(venue.asked(), [""; 0]);
+            }
+            check(&desk);
+        }
+    }
+
+    #[test]
     fn what_happens_on_the_way_is_an_event_once() {
         let mut venue = Venue::new();
         let mut desk = venue.boot(live());

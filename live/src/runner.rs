@@ -281,6 +281,14 @@ fn tell_link(link: &LinkUpdate) {
             tracing::warn!(route = route.name(), %reason, "the streams are down, nothing opens until they are back; connecting again");
         }
         LinkUpdate::StreamReplaced { route } => tracing::info!(route = route.name(), "the connection was renewed"),
+        LinkUpdate::Late { route, millis } => {
+            tracing::warn!(
+                route = route.name(),
+                millis,
+                "the data arrive late, nothing opens until they are on time; check the network and this machine's load"
+            );
+        }
+        LinkUpdate::OnTime { route } => tracing::info!(route = route.name(), "the data are on time again"),
         LinkUpdate::ListenKeyExpired => tracing::warn!("the listen key expired; another one is fetched"),
         LinkUpdate::ClockStepped { from_ms, to_ms } => {
             tracing::warn!(

@@ -282,8 +282,12 @@ fn f9_after_a_429_an_order_and_a_cancel_wait_and_both_succeed() {
     let mut desk = Desk::new(&server.http());
     let start = Instant::now();
     desk.order();
-    let cancel =
-        Request::CancelOrder { client_order_id: "ae-1".parse().unwrap(), symbol: SymbolId(0), conditional: false };
+    let cancel = Request::CancelOrder {
+        client_order_id: "ae-1".parse().unwrap(),
+        symbol: SymbolId(0),
+        conditional: false,
+        child: None,
+    };
     desk.request(2, cancel);
     assert_eq!(desk.run(2), [(1, Outcome::Placed { order_id: 7 }), (2, Outcome::Done)]);
     assert!(start.elapsed() >= Duration::from_secs(1), "Retry-After was not heeded");

@@ -202,14 +202,14 @@ impl Play {
             Step::Place(ref wish) => self.place(wish),
             Step::Cancel { which, conditional } => {
                 if let Some((client_order_id, spec)) = self.pick(which) {
-                    self.ask(Request::CancelOrder { client_order_id, symbol: spec.symbol, conditional });
+                    self.ask(Request::CancelOrder { client_order_id, symbol: spec.symbol, conditional, child: None });
                 }
             }
             Step::Modify { which, size, distance } => {
                 if let Some((client_order_id, spec)) = self.pick(which) {
                     let price = tenths((self.last[spec.symbol.index()] + distance).max(1));
                     let (symbol, side, qty) = (spec.symbol, spec.side, hundredths(size));
-                    self.ask(Request::ModifyOrder { client_order_id, symbol, side, qty, price });
+                    self.ask(Request::ModifyOrder { client_order_id, symbol, side, qty, price, child: None });
                 }
             }
             Step::Leverage { symbol, leverage } => self.ask(Request::SetLeverage { symbol, leverage }),

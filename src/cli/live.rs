@@ -64,7 +64,8 @@ pub struct Args {
     /// How long the exchange may take an order, in milliseconds; short, so that a lost order is soon known to be lost
     #[arg(long, default_value = "2000", value_name = "MS")]
     recv_window: String,
-    /// Dead man's switch: the exchange cancels everything when it hears nothing from us for so many seconds
+    /// Dead man's switch: the exchange cancels the regular orders of the symbols that were traded when it hears
+    /// nothing from us for so many seconds
     #[arg(long, value_name = "SECONDS")]
     countdown: Option<String>,
     /// Send the orders of one decision in one request

@@ -134,7 +134,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 let requested = ModifyRequested { client_order_id, actor, qty, price };
                 self.record(Source::Bot, Some(id), Some(order.symbol), requested)?;
                 let (symbol, side) = (order.symbol, order.spec.side);
-                let request = Request::ModifyOrder { client_order_id, symbol, side, qty, price };
+                let request =
+                    Request::ModifyOrder { client_order_id, symbol, side, qty, price, child: child_of(&order) };
                 self.send(Sent::Modify { order: client_order_id, command: id }, request);
             }
             Wish::SetLeverage { symbol, leverage } => {
@@ -191,9 +192,9 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
 
     fn send_cancel(&mut self, order: &Order, command: CommandId) {
         let (client_order_id, symbol) = (order.client_order_id, order.symbol);
-        let conditional = is_in_algo_service(order);
+        let (conditional, child) = (is_in_algo_service(order), child_of(order));
         let sent = Sent::Cancel { order: client_order_id, command };
-        self.send(sent, Request::CancelOrder { client_order_id, symbol, conditional });
+        self.send(sent, Request::CancelOrder { client_order_id, symbol, conditional, child });
     }
 
     /// Asks what became of an order whose answer was lost.
@@ -202,9 +203,9 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             self.executor.settled(&client_order_id);
             return;
         };
-        let (symbol, conditional) = (order.symbol, is_in_algo_service(order));
+        let (symbol, conditional, child) = (order.symbol, is_in_algo_service(order), child_of(order));
         let sent = Sent::Query { order: client_order_id, asked_at: self.now };
-        self.send(sent, Request::QueryOrder { client_order_id, symbol, conditional });
+        self.send(sent, Request::QueryOrder { client_order_id, symbol, conditional, child });
     }
 }
 
@@ -213,4 +214,9 @@ fn is_in_algo_service(order: &Order) -> bool {
     let fired =
         matches!(order.status, crate::order::OrderStatus::Triggered | crate::order::OrderStatus::PartiallyFilled);
     order.spec.order_type.is_conditional() && !fired
+}
+
+/// What names a conditional order that has fired. The id is known as long as the store is kept.
+fn child_of(order: &Order) -> Option<u64> {
+    (order.child != 0 && !is_in_algo_service(order)).then_some(order.child)
 }

@@ -150,9 +150,11 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 self.tell(&id, OrderNews::Amended)
             }
             Execution::Triggered { child, qty } => {
+                // A fill may overtake the trigger, but only the trigger names the child.
+                let names_child = order.child == 0 && child != 0;
                 let is_told = match order.status {
-                    OrderStatus::Triggered => true,
-                    OrderStatus::PartiallyFilled => order.qty == qty,
+                    OrderStatus::Triggered => !names_child,
+                    OrderStatus::PartiallyFilled => order.qty == qty && !names_child,
                     _ => false,
                 };
                 if is_told {

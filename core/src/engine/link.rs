@@ -52,6 +52,10 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 self.schedule();
                 Ok(())
             }
+            // What is late is not missed: it needs no comparison afterwards.
+            LinkUpdate::Late { route, .. } if self.state.links_late.contains(route) => Ok(()),
+            LinkUpdate::OnTime { route } if !self.state.links_late.contains(route) => Ok(()),
+            LinkUpdate::Late { .. } | LinkUpdate::OnTime { .. } => self.link_changed(link.clone()),
             LinkUpdate::Conflated { left_out } => {
                 self.link.left_out = self.link.left_out.saturating_add(*left_out);
                 let is_new = self.link.conflated_at.is_none_or(|at| self.now.since(at) >= NANOS_PER_MINUTE);
@@ -103,6 +107,9 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         }
         if let Some(route) = self.state.links_down.first() {
             return Some(Refusal::StaleStreams { route: *route });
+        }
+        if let Some(route) = self.state.links_late.first() {
+            return Some(Refusal::LateStreams { route: *route });
         }
         (!self.reconciler.is_complete).then_some(Refusal::NotReconciled)
     }

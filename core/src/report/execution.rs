@@ -79,6 +79,7 @@ fn reason(refusal: &Refusal) -> &'static str {
         Refusal::MinBalance { .. } => "MIN_BALANCE",
         Refusal::Drawdown { .. } => "DRAWDOWN",
         Refusal::StaleStreams { .. } => "STALE_STREAMS",
+        Refusal::LateStreams { .. } => "LATE_STREAMS",
         Refusal::NotReconciled => "NOT_RECONCILED",
         Refusal::Stopping => "STOPPING",
         Refusal::NoQuantity => "NO_QUANTITY",

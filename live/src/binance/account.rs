@@ -27,6 +27,7 @@ const PAGE: usize = 1_000;
 /// The exchange takes at most seven days between two times, and forgets trades after three months (section 7.2).
 const WINDOW: i64 = 7 * NANOS_PER_DAY;
 const KEPT: i64 = 89 * NANOS_PER_DAY;
+const ALL_CONDITIONAL: &str = "/fapi/v1/allAlgoOrders";
 /// "Order does not exist."
 const ORDER_NOT_THERE: i32 = -2013;
 /// From so many unknown orders on, a page of orders is cheaper than a question for each.
@@ -45,6 +46,8 @@ struct SnapshotJob {
     waiting: usize,
     snapshot: AccountSnapshot,
     elsewhere: BTreeSet<String>,
+    /// Symbols with an open order that nobody owned when it was read: it may be the child of one of our conditional orders.
+    orphaned: BTreeSet<SymbolId>,
     failure: Option<Outcome>,
 }
 
@@ -123,6 +126,7 @@ impl Account {
             waiting: calls.len(),
             snapshot: AccountSnapshot::default(),
             elsewhere: BTreeSet::new(),
+            orphaned: BTreeSet::new(),
             failure: None,
         };
         self.snapshots.insert(id, job);
@@ -133,6 +137,7 @@ impl Account {
     pub fn part(
         &mut self,
         around: &mut Around<'_>,
+        at: Timestamp,
         id: RequestId,
         part: Part,
         answer: &Answer,
@@ -152,11 +157,20 @@ impl Account {
                 job.failure.get_or_insert(outcome);
             }
         }
+        for symbol in std::mem::take(&mut job.orphaned) {
+            job.waiting += 1;
+            let query = Query::new().with("symbol", &around.instruments.get(symbol).symbol).with("limit", PAGE);
+            let call = Call::signed(Purpose::Snapshot { id, part: Part::Parents(symbol) }, ALL_CONDITIONAL, query, 5);
+            around.line.call(call.useless_after(at.plus(ROUND_WORTH)));
+        }
         job.waiting = job.waiting.saturating_sub(1);
         if job.waiting > 0 {
             return None;
         }
         let mut job = self.snapshots.remove(&id)?;
+        if job.failure.is_none() {
+            job.name_orders(around.owners);
+        }
         job.snapshot.elsewhere = job.elsewhere.into_iter().collect();
         let outcome = job.failure.unwrap_or_else(|| Outcome::Snapshot(Box::new(job.snapshot.clone())));
         let complete = matches!(outcome, Outcome::Snapshot(_));
@@ -260,7 +274,7 @@ impl Account {
                         job.waiting += 1;
                         let query =
                             Query::new().with("symbol", &around.instruments.get(symbol).symbol).with("limit", PAGE);
-                        around.line.call(Call::signed(Purpose::Parents(id), "/fapi/v1/allAlgoOrders", query, 5));
+                        around.line.call(Call::signed(Purpose::Parents(id), ALL_CONDITIONAL, query, 5));
                     }
                 }
             }
@@ -394,11 +408,18 @@ impl SnapshotJob {
             Part::Orders => match symbol {
                 Some(symbol) => {
                     let order = regular(row, symbol, around.owners)?;
-                    around.owners.learn(symbol, order.order_id, order.client_order_id);
+                    if around.owners.may_be_child(symbol, order.order_id, &order.client_order_id) {
+                        self.orphaned.insert(symbol);
+                    }
                     self.snapshot.orders.push(order);
                 }
                 None => self.is_elsewhere(row),
             },
+            Part::Parents(symbol) => {
+                if let Ok(child) = row.whole("actualOrderId") {
+                    around.owners.learn_child(symbol, child, row.client_order_id("clientAlgoId"));
+                }
+            }
             Part::Conditional => match symbol {
                 Some(symbol) => self.snapshot.orders.push(conditional(row, symbol)?),
                 None => self.is_elsewhere(row),
@@ -454,6 +475,22 @@ impl SnapshotJob {
             }
         }
         Ok(())
+    }
+
+    /// Orders of the matching engine get the names under which we know them. Whose an order is, is learnt only now: had the question
+    /// after its parent failed, it has to be asked again.
+    fn name_orders(&mut self, owners: &mut Owners) {
+        for order in self.snapshot.orders.iter_mut().filter(|order| !order.spec.order_type.is_conditional()) {
+            let (symbol, number) = (order.spec.symbol, order.order_id);
+            if let Some(parent) = owners.parent(symbol, number) {
+                order.client_order_id = parent;
+            } else {
+                owners.learn(symbol, number, order.client_order_id);
+                if owners.may_be_child(symbol, number, &order.client_order_id) {
+                    owners.learn_foreign(symbol, number, order.client_order_id);
+                }
+            }
+        }
     }
 
     fn is_elsewhere(&mut self, row: Fields<'_>) {

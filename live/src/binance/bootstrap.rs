@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::answer::{self, Because, Verdict};
 use super::call::{Answer, Boot, Call, Finished, Purpose};
+use super::config::UsedWeight;
 use super::hosts::Hosts;
 use super::json::Fields;
 use super::line::Line;
@@ -29,6 +30,8 @@ pub struct BootstrapResult {
     /// table, or the strict fallback.
     pub instruments: Instruments,
     pub limits: Limits,
+    /// What of the running minute is used up: for [`super::SessionConfig::used_weight`].
+    pub used_weight: Option<UsedWeight>,
     /// The exchange's clock minus ours.
     pub clock_offset: Nanos,
     /// Hedge mode; false without a key.
@@ -81,6 +84,7 @@ impl Bootstrap {
             found: BootstrapResult {
                 instruments: Instruments::default(),
                 limits: Limits::default(),
+                used_weight: None,
                 clock_offset: 0,
                 hedge: false,
                 multi_assets: false,
@@ -199,7 +203,7 @@ impl Bootstrap {
             }
         }
         if self.waiting == 0 && self.line.clock.is_set() && self.result.is_none() {
-            self.result = Some(self.conclude());
+            self.result = Some(self.conclude(at));
         }
     }
 
@@ -297,7 +301,7 @@ impl Bootstrap {
         Ok(())
     }
 
-    fn conclude(&mut self) -> Result<BootstrapResult, Problem> {
+    fn conclude(&mut self, at: Timestamp) -> Result<BootstrapResult, Problem> {
         let offset = self.line.clock.offset();
         if offset.abs() > self.most_clock_offset {
             return Err(Problem::ClockOff { offset_ms: offset / NANOS_PER_MILLI });
@@ -321,6 +325,8 @@ impl Bootstrap {
         let mut found = self.found.clone();
         found.instruments = Instruments::new(instruments).map_err(|error| bad(error.to_string()))?;
         found.clock_offset = offset;
+        let at = self.line.clock.server(at);
+        found.used_weight = Some(UsedWeight { weight: self.line.limiter.used_weight(at), at });
         found.commissions.sort_by_key(|rate| rate.symbol);
         found.settings.sort_by_key(|(symbol, ..)| *symbol);
         Ok(found)

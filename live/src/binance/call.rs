@@ -105,6 +105,8 @@ pub(crate) enum Part {
     Positions,
     Settings,
     Mode,
+    /// Which conditional orders of a symbol became which orders; asked where an open order is nobody's.
+    Parents(SymbolId),
 }
 
 /// What a call shows of us.
@@ -220,6 +222,11 @@ impl Call {
             asks_again: 0,
             ..Call::get(purpose, path, Query::new(), 1)
         }
+    }
+
+    /// Whether it places an order that does not only reduce.
+    pub fn opens(&self) -> bool {
+        self.urgency == Urgency::Order && matches!(self.purpose, Purpose::Place { .. } | Purpose::Batch(_))
     }
 
     pub fn cost(self, cost: Cost) -> Call {

@@ -3,7 +3,7 @@
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::Timeframe;
 use alphaengine_core::rate_limit::Limits;
-use alphaengine_core::units::{NANOS_PER_MINUTE, NANOS_PER_SECOND, Nanos};
+use alphaengine_core::units::{NANOS_PER_MINUTE, NANOS_PER_SECOND, Nanos, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::hosts::Hosts;
@@ -34,6 +34,8 @@ pub struct SessionConfig {
     /// Whether the regular orders of one engine step leave in one request. An unknown outcome then concerns all of them.
     pub batch_orders: bool,
     pub limits: Limits,
+    /// What the bootstrap has used of the running minute; [`super::BootstrapResult::used_weight`] tells it.
+    pub used_weight: Option<UsedWeight>,
     /// Whether the account is in hedge mode, as far as is known at the start.
     pub hedge: bool,
 }
@@ -55,9 +57,18 @@ impl SessionConfig {
             countdown: None,
             batch_orders: false,
             limits: Limits::default(),
+            used_weight: None,
             hedge: false,
         }
     }
+}
+
+/// Request weight of one minute, as the exchange counts it for our address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsedWeight {
+    pub weight: u32,
+    /// In the minute of this time, on the exchange's clock.
+    pub at: Timestamp,
 }
 
 /// Which streams are subscribed for every symbol. Bars always are.
@@ -114,13 +125,16 @@ pub struct Silence {
     pub mark_price: Deadline,
     pub bars: Deadline,
     pub agg_trades: Deadline,
+    /// Events of the market that are older than this when they arrive, for two seconds on end, are late: nothing opens until they are
+    /// younger than half of it. `None` is never.
+    pub late_after: Option<Nanos>,
 }
 
 impl Silence {
-    /// Any stream may be silent for any time, and is up as soon as it is open: for an exchange that speaks when it is asked to.
+    /// Any stream may be silent for any time, is up as soon as it is open and never late: for an exchange that speaks when it is asked to.
     pub const ALLOWED: Silence = {
         let any = Deadline { first_by: None, silent_for: None };
-        Silence { book_ticker: any, depth: any, mark_price: any, bars: any, agg_trades: any }
+        Silence { book_ticker: any, depth: any, mark_price: any, bars: any, agg_trades: any, late_after: None }
     };
 }
 
@@ -132,6 +146,7 @@ impl Default for Silence {
             mark_price: Deadline::seconds(15, 15),
             bars: Deadline::seconds(90, 90),
             agg_trades: Deadline::seconds(120, 120),
+            late_after: Some(3 * NANOS_PER_SECOND),
         }
     }
 }

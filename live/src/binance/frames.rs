@@ -18,26 +18,26 @@ impl Session {
         match self.sockets.route(socket) {
             None => {}
             Some(Route::Private) => self.private_frame(at, text),
-            Some(_) => self.market_frame(at, socket, text),
+            Some(route) => self.market_frame(at, route, socket, text),
         }
     }
 
-    fn market_frame(&mut self, at: Timestamp, socket: SocketId, text: &[u8]) {
+    fn market_frame(&mut self, at: Timestamp, route: Route, socket: SocketId, text: &[u8]) {
         match market::unwrap(text) {
-            Some((name, data)) => self.stream_frame(at, socket, name, data),
-            None => self.odd_frame(at, socket, text),
+            Some((name, data)) => self.stream_frame(at, route, socket, name, data),
+            None => self.odd_frame(at, route, socket, text),
         }
     }
 
     /// A frame that is not written as usual: other spacing, an answer to a control frame, an announcement.
-    fn odd_frame(&mut self, at: Timestamp, socket: SocketId, text: &[u8]) {
+    fn odd_frame(&mut self, at: Timestamp, route: Route, socket: SocketId, text: &[u8]) {
         let frame = match serde_json::from_slice::<Value>(text) {
             Ok(frame) => frame,
             Err(error) => return self.strangers.malformed(format_args!("market frame: {error}")),
         };
         if let (Some(name), Some(data)) = (frame.get("stream").and_then(Value::as_str), frame.get("data")) {
             let (name, data) = (name.to_owned(), data.to_string());
-            self.stream_frame(at, socket, name.as_bytes(), data.as_bytes());
+            self.stream_frame(at, route, socket, name.as_bytes(), data.as_bytes());
         } else if frame.get("e").and_then(Value::as_str) == Some("serverShutdown") {
             self.replace(at, socket);
             self.settle(at);
@@ -46,7 +46,7 @@ impl Session {
         }
     }
 
-    fn stream_frame(&mut self, at: Timestamp, socket: SocketId, name: &[u8], data: &[u8]) {
+    fn stream_frame(&mut self, at: Timestamp, route: Route, socket: SocketId, name: &[u8], data: &[u8]) {
         let Some(entry) = self.directory.find(name) else {
             self.strangers.streams += 1;
             return;
@@ -67,7 +67,17 @@ impl Session {
         let mut may_call = kind == Kind::Depth;
         match told {
             Ok((said, event_time)) => {
-                self.latency = Some(self.line.clock.server(at).since(millis(event_time)));
+                let lag = self.line.clock.server(at).since(millis(event_time));
+                self.latency = Some(lag);
+                // An old connection that its successor has overtaken is no measure, nor is a clock that is not known yet.
+                if event_time > 0
+                    && self.line.clock.is_set()
+                    && self.sockets.current(route) == Some(socket)
+                    && let Some(update) = self.line.freshness.heard(at, route, lag)
+                {
+                    self.line.link(update);
+                    may_call = true;
+                }
                 match said {
                     Said::Update(update) => self.line.market(update),
                     Said::Closed(bar) => {

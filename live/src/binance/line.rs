@@ -13,6 +13,7 @@ use super::alarm::Alarm;
 use super::answer::{self, Because, Verdict};
 use super::call::{Answer, Call, Finished, Lane, ORDER_TIMEOUT, Purpose, Security};
 use super::clock::{Clock, Measured};
+use super::freshness::Freshness;
 use super::query::Query;
 use super::sign::Signer;
 use crate::wire::{Effect, Heard, HttpId, HttpRequest, HttpResponse, Method, SocketId, TimerId, TransportError};
@@ -39,6 +40,7 @@ pub(crate) struct Line {
     signer: Option<Signer>,
     pub clock: Clock,
     pub limiter: RateLimiter,
+    pub freshness: Freshness,
     last_http: u64,
     last_socket: u64,
     last_timer: u64,
@@ -61,6 +63,7 @@ impl Line {
             signer,
             clock: Clock::default(),
             limiter: RateLimiter::new(limits),
+            freshness: Freshness::default(),
             last_http: 0,
             last_socket: 0,
             last_timer: 0,
@@ -104,6 +107,7 @@ impl Line {
     }
 
     pub fn link(&mut self, update: LinkUpdate) {
+        self.freshness.told(&update);
         self.exchange(ExchangeUpdate::Link(update));
     }
 
@@ -165,7 +169,14 @@ impl Line {
         }
         let mut next = Timestamp::MAX;
         let mut held: Vec<Lane> = Vec::new();
+        let stale = self.freshness.stale();
         for call in std::mem::take(&mut self.queue) {
+            // It was decided on what is stale now, and has not left: that is certain.
+            if let Some(route) = stale.filter(|_| call.opens()) {
+                let error = answer::error(0, &format!("not sent: the {} stream is stale", route.name()));
+                self.end(call.purpose, Answer::Refused(error), at);
+                continue;
+            }
             if call.useless_after < at {
                 let late = || answer::error(-1003, "not sent: it waited longer than it was of use");
                 let error = call.last_error.clone().unwrap_or_else(late);

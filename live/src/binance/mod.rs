@@ -16,6 +16,7 @@ mod config;
 mod depth;
 mod figures;
 mod frames;
+mod freshness;
 mod hearing;
 mod history;
 pub mod hosts;
@@ -38,7 +39,7 @@ mod trades;
 mod user;
 
 pub use bootstrap::{Bootstrap, BootstrapResult, CommissionRate, Problem};
-pub use config::{Backoff, Deadline, SessionConfig, Silence, StreamsWanted};
+pub use config::{Backoff, Deadline, SessionConfig, Silence, StreamsWanted, UsedWeight};
 pub use figures::{Figures, Strangers};
 pub use hosts::Hosts;
 pub use session::Session;

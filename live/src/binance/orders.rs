@@ -32,31 +32,28 @@ pub(crate) fn calls(
         Request::PlaceOrder { client_order_id, ref spec } => {
             vec![place(id, client_order_id, spec, name(spec.symbol), recv_window_ms, worth_until)]
         }
-        Request::ModifyOrder { client_order_id, symbol, side, qty, price } => {
-            let query = Query::new()
-                .with("symbol", name(symbol))
+        Request::ModifyOrder { client_order_id, symbol, side, qty, price, child } => {
+            let query = named(name(symbol), client_order_id, child)
                 .with("side", side.name())
                 .with("quantity", qty)
-                .with("price", price)
-                .with("origClientOrderId", client_order_id);
+                .with("price", price);
             let call = change(Method::Put, ORDER, query).cost(Cost::ORDER).urgency(Urgency::Order);
             vec![call.lane(lane(client_order_id, symbol, false)).useless_after(worth_until)]
         }
-        Request::CancelOrder { client_order_id, symbol, conditional } => {
+        Request::CancelOrder { client_order_id, symbol, conditional, child } => {
             let call = if conditional {
                 change(Method::Delete, ALGO_ORDER, Query::new().with("clientAlgoId", client_order_id))
             } else {
-                let query = Query::new().with("symbol", name(symbol)).with("origClientOrderId", client_order_id);
-                change(Method::Delete, ORDER, query)
+                change(Method::Delete, ORDER, named(name(symbol), client_order_id, child))
             };
             vec![call.lane(lane(client_order_id, symbol, false))]
         }
-        Request::QueryOrder { client_order_id, symbol, conditional } => {
+        Request::QueryOrder { client_order_id, symbol, conditional, child } => {
             let call = if conditional {
                 let purpose = Purpose::QueryConditional { id, symbol, client_order_id };
                 Call::signed(purpose, ALGO_ORDER, Query::new().with("clientAlgoId", client_order_id), 1)
             } else {
-                let query = Query::new().with("symbol", name(symbol)).with("origClientOrderId", client_order_id);
+                let query = named(name(symbol), client_order_id, child);
                 Call::signed(Purpose::Query { id, symbol, client_order_id }, ORDER, query, 1)
             };
             // The engine has a schedule of its own for questions.
@@ -84,6 +81,16 @@ pub(crate) fn calls(
             vec![all("/fapi/v1/allOpenOrders"), all("/fapi/v1/algoOpenOrders")]
         }
         Request::Snapshot | Request::Trades { .. } | Request::Income { .. } => Vec::new(),
+    }
+}
+
+/// An order of the matching engine: by our name, or where it is the child of a conditional order by its number, because its name may
+/// be another (section 3.4).
+fn named(symbol: &str, client_order_id: ClientOrderId, child: Option<u64>) -> Query {
+    let query = Query::new().with("symbol", symbol);
+    match child {
+        Some(child) => query.with("orderId", child),
+        None => query.with("origClientOrderId", client_order_id),
     }
 }
 

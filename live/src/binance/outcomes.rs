@@ -75,7 +75,7 @@ impl Session {
                 self.answer(id, outcome);
             }
             Purpose::Snapshot { id, part } => {
-                if let Some(snapshot) = account_of!(self, part, id, part, &answer) {
+                if let Some(snapshot) = account_of!(self, part, at, id, part, &answer) {
                     let positions = snapshot.positions.iter().map(|it| (it.symbol, it.position_side, it.qty));
                     self.user.positions_are(positions);
                     for (_, setting) in &snapshot.settings {

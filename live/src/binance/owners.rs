@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use alphaengine_core::id::ClientOrderId;
+use alphaengine_core::id::{ClientOrderId, order_sequence};
 use alphaengine_core::market::SymbolId;
 
 /// So many names are kept; older ones are asked for again.
@@ -17,6 +17,8 @@ pub(crate) struct Owners {
     oldest: VecDeque<Number>,
     children: BTreeMap<Number, ClientOrderId>,
     oldest_children: VecDeque<Number>,
+    foreign: BTreeMap<Number, ClientOrderId>,
+    oldest_foreign: VecDeque<Number>,
 }
 
 impl Owners {
@@ -27,6 +29,17 @@ impl Owners {
     /// The order that a conditional one became. True when that is news.
     pub fn learn_child(&mut self, symbol: SymbolId, child: u64, parent: ClientOrderId) -> bool {
         keep(&mut self.children, &mut self.oldest_children, (symbol, child), parent)
+    }
+
+    /// The list of conditional orders names no parent of this order.
+    pub fn learn_foreign(&mut self, symbol: SymbolId, order_id: u64, name: ClientOrderId) {
+        keep(&mut self.foreign, &mut self.oldest_foreign, (symbol, order_id), name);
+    }
+
+    /// Whether an order with this name may be the child of one of ours, as far as was asked.
+    pub fn may_be_child(&self, symbol: SymbolId, order_id: u64, name: &ClientOrderId) -> bool {
+        let number = (symbol, order_id);
+        order_sequence(name).is_none() && !self.children.contains_key(&number) && !self.foreign.contains_key(&number)
     }
 
     /// The name under which we know an order: of a child that of its parent.

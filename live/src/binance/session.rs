@@ -5,16 +5,17 @@ use alphaengine_core::id::{ClientOrderId, RequestId};
 use alphaengine_core::link::Route;
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::OrderSpec;
-use alphaengine_core::rate_limit::{Cost, Urgency};
+use alphaengine_core::rate_limit::{Cost, Report, Urgency};
 use alphaengine_core::units::{NANOS_PER_MILLI, Nanos, Price, Qty, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::account::Account;
 use super::alarm::Alarm;
 use super::call::{Call, Purpose};
-use super::config::SessionConfig;
+use super::config::{SessionConfig, UsedWeight};
 use super::depth::Book;
 use super::figures::{Figures, Strangers};
+use super::freshness::Freshness;
 use super::history::History;
 use super::line::Line;
 use super::listen_key::{Fate, ListenKey};
@@ -70,8 +71,14 @@ impl Session {
     pub fn new(config: SessionConfig) -> Session {
         let streams = streams::wanted(&config.instruments, &config.streams, &config.silence);
         let count = config.instruments.len();
+        let mut line = Line::new(config.key.as_ref().map(|key| key.signer.clone()), config.limits);
+        if let Some(UsedWeight { weight, at }) = config.used_weight {
+            let report = Report { weight_1m: Some(weight), ..Report::default() };
+            line.limiter.answered(at, at, Cost::weight(0), report);
+        }
+        line.freshness = Freshness::new(config.silence.late_after);
         Session {
-            line: Line::new(config.key.as_ref().map(|key| key.signer.clone()), config.limits),
+            line,
             directory: Directory::new(&streams),
             sockets: Sockets::new(&config, streams),
             listen_key: ListenKey::default(),
@@ -133,6 +140,12 @@ impl Session {
             Request::CancelAll { .. } => {
                 self.sweeps.insert(id, (2, Outcome::Done));
             }
+            // A session that began after the order fired learns here whose its child is.
+            Request::CancelOrder { client_order_id, symbol, child: Some(child), .. }
+            | Request::QueryOrder { client_order_id, symbol, child: Some(child), .. }
+            | Request::ModifyOrder { client_order_id, symbol, child: Some(child), .. } => {
+                self.owners.learn_child(symbol, child, client_order_id);
+            }
             Request::SetHedgeMode { hedge } => {
                 self.mode_changes.insert(id, hedge);
             }
@@ -156,7 +169,9 @@ impl Session {
     fn flush_batches(&mut self, at: Timestamp) {
         let unsent = std::mem::take(&mut self.unsent);
         let recv_window = self.config.recv_window_ms;
-        for orders in unsent.chunks(BATCH) {
+        // Closes do not share a batch with openings: these may be held back where those must leave.
+        let alike = unsent.chunk_by(|(.., one), (.., other)| one.only_reduces() == other.only_reduces());
+        for orders in alike.flat_map(|orders| orders.chunks(BATCH)) {
             match orders {
                 [(id, client_order_id, spec)] => {
                     let request = Request::PlaceOrder { client_order_id: *client_order_id, spec: *spec };

@@ -45,7 +45,10 @@ fn run(symbol: &str, with_key: bool, replies: &BTreeMap<&'static str, Reply>) ->
                     assert!(with_key || !request.with_key);
                     let answer = replies[request.path].clone().map(|(status, body)| HttpResponse {
                         status,
-                        headers: vec![("location".into(), "https://elsewhere.example/".into())],
+                        headers: vec![
+                            ("location".into(), "https://elsewhere.example/".into()),
+                            ("x-mbx-used-weight-1m".into(), "1234".into()),
+                        ],
                         body: body.into_bytes(),
                     });
                     boot.on_http(at, request.id, answer);
@@ -78,6 +81,9 @@ fn rules_and_account_are_read() {
     assert_eq!((found.hedge, found.can_trade, found.multi_assets), (true, true, false));
     assert_eq!(found.commissions[0].taker.to_string(), "0.0004");
     assert_eq!(found.settings.len(), 1);
+    let used = found.used_weight.unwrap();
+    assert_eq!(used.weight, 1_234, "what the headers said, of this and of other processes");
+    assert!(used.at.millis() >= T0 + 700, "on the exchange's clock");
 }
 
 #[test]

@@ -133,7 +133,7 @@ fn run(world: &mut World, steps: Vec<Step>) {
                     5 => Request::Trades { symbol: BTC, from_id: 0, since: world.at },
                     6 => Request::Income { since: world.at },
                     7 => Request::CancelAll { symbol: BTC },
-                    _ => Request::QueryOrder { client_order_id, symbol: BTC, conditional: true },
+                    _ => Request::QueryOrder { client_order_id, symbol: BTC, conditional: true, child: None },
                 });
             }
             Step::Close(which) => {

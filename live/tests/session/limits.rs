@@ -1,8 +1,11 @@
 //! Limits and the clock: what waits, what is given up, and what is sent again under the same name.
 
-use alphaengine_core::exchange::{Outcome, Request};
+use alphaengine_core::exchange::{ExchangeUpdate, Outcome, Outgoing, Request};
+use alphaengine_core::id::RequestId;
 use alphaengine_core::link::LinkUpdate;
-use alphaengine_live::wire::TransportError;
+use alphaengine_core::units::Timestamp;
+use alphaengine_live::binance::UsedWeight;
+use alphaengine_live::wire::{Heard, TransportError};
 
 use crate::orders::{cancel, place, spec};
 use crate::world::{BTC, MS, SECOND, T0, World, config};
@@ -102,6 +105,45 @@ fn during_a_ban_there_is_no_request_at_all_and_streams_live() {
 }
 
 #[test]
+fn an_entry_that_waits_for_a_limit_ends_when_a_stream_goes_down() {
+    for batched in [false, true] {
+        let mut config = config();
+        config.batch_orders = batched;
+        let mut world = World::ready(config);
+        world.request(place("ae-1"));
+        world.answer_with("/fapi/v1/order", 429, &[("retry-after", "1")], "{}");
+        world.request(place("ae-2"));
+        // Of one step: a batch would hold the close back together with the entry.
+        let close = Request::PlaceOrder { client_order_id: "ae-3".parse().unwrap(), spec: spec().reduce_only() };
+        for (id, request) in [(13, close), (14, place("ae-4"))] {
+            world.session.on_request(world.at, &Outgoing { id: RequestId(id), request });
+        }
+        world.session.flush(world.at);
+        world.request(cancel("ae-9"));
+        world.heard.clear();
+        world.close("/market/");
+        let Heard::Exchange(ExchangeUpdate::Link(LinkUpdate::StreamDown { .. })) = world.heard[0] else { panic!() };
+        let ended: Vec<u64> = world.outcomes().iter().map(|(id, _)| *id).collect();
+        assert_eq!(ended, [1, 2, 14], "{:?}", world.outcomes());
+        for (_, outcome) in world.outcomes() {
+            let Outcome::Rejected(error) = outcome else { panic!("{outcome:?}") };
+            assert_eq!(error.message, "not sent: the MARKET stream is stale");
+        }
+        world.request(place("ae-5"));
+        assert!(matches!(world.outcomes().last(), Some((_, Outcome::Rejected(_)))), "decided before it was heard");
+        world.sent.clear();
+        world.pass(2 * SECOND);
+        let left = world.trace("/fapi/v1/order");
+        assert_eq!(left.len(), 2, "{left:?}");
+        assert!(left[0].ends_with("newClientOrderId=ae-3") && left[1].starts_with("DELETE"), "{left:?}");
+        world.open_all();
+        world.deliver_all();
+        world.request(place("ae-6"));
+        assert!(world.trace("/fapi/v1/order").last().unwrap().ends_with("newClientOrderId=ae-6"), "it is up again");
+    }
+}
+
+#[test]
 fn questions_that_a_ban_holds_up_do_not_pile_up() {
     let mut config = config();
     config.countdown = Some(30 * SECOND);
@@ -116,7 +158,7 @@ fn questions_that_a_ban_holds_up_do_not_pile_up() {
         world.request(Request::Income { since: world.at });
         world.request(Request::Trades { symbol, from_id: 1, since: world.at });
         for _ in 0..6 {
-            world.request(Request::QueryOrder { client_order_id, symbol, conditional: false });
+            world.request(Request::QueryOrder { client_order_id, symbol, conditional: false, child: None });
             world.live(10 * SECOND);
         }
     }
@@ -125,6 +167,23 @@ fn questions_that_a_ban_holds_up_do_not_pile_up() {
     assert_eq!(world.trace("/fapi/v1/order").len(), 2, "the close, and no question");
     let asked = world.sent.len() - before;
     assert!(asked < 20, "{asked}");
+}
+
+#[test]
+fn what_the_bootstrap_used_of_the_minute_is_not_used_again() {
+    for weight in [100, 2_330] {
+        let mut config = config();
+        config.warm_up_bars = 10;
+        config.used_weight = Some(UsedWeight { weight, at: Timestamp::from_millis(T0 + 29_000).unwrap() });
+        let mut world = World::new(config);
+        world.start();
+        let is_used_up = weight > 2_280;
+        assert!(world.session.figures().used_weight >= weight);
+        assert_eq!(world.trace("/fapi/v1/klines").is_empty(), is_used_up, "{weight}");
+        assert_eq!(world.heard.contains(&Heard::Ready), !is_used_up, "{weight}");
+        world.pass(35 * SECOND);
+        assert_eq!(world.trace("/fapi/v1/klines").len(), 2, "the next minute is free");
+    }
 }
 
 #[test]

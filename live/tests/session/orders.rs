@@ -15,7 +15,7 @@ pub fn place(id: &str) -> Request {
 }
 
 pub fn cancel(id: &str) -> Request {
-    Request::CancelOrder { client_order_id: id.parse().unwrap(), symbol: BTC, conditional: false }
+    Request::CancelOrder { client_order_id: id.parse().unwrap(), symbol: BTC, conditional: false, child: None }
 }
 
 #[test]
@@ -76,7 +76,8 @@ fn what_is_so_already_is_done() {
 #[test]
 fn a_question_tells_where_an_order_stands() {
     let mut world = World::ready(config());
-    let query = Request::QueryOrder { client_order_id: "ae-1".parse().unwrap(), symbol: BTC, conditional: false };
+    let query =
+        Request::QueryOrder { client_order_id: "ae-1".parse().unwrap(), symbol: BTC, conditional: false, child: None };
     world.request(query);
     let found = r#"{"orderId":7,"status":"PARTIALLY_FILLED","executedQty":"0.004","type":"LIMIT","timeInForce":"GTC"}"#;
     world.answer("/fapi/v1/order", 200, found);
@@ -94,7 +95,7 @@ fn a_question_about_a_fired_order_goes_on_to_its_child() {
     let order_type = OrderType::StopMarket { trigger: "60000".parse().unwrap() };
     world.request(Request::PlaceOrder { client_order_id, spec: spec().with_type(order_type) });
     world.answer("/fapi/v1/algoOrder", 200, r#"{"algoId":2146760,"clientAlgoId":"ae-1","algoStatus":"NEW"}"#);
-    world.request(Request::QueryOrder { client_order_id, symbol: BTC, conditional: true });
+    world.request(Request::QueryOrder { client_order_id, symbol: BTC, conditional: true, child: None });
     world.answer(
         "/fapi/v1/algoOrder",
         200,
@@ -107,6 +108,73 @@ fn a_question_about_a_fired_order_goes_on_to_its_child() {
     assert_eq!((update.order_id, update.execution), (2146760, Execution::Triggered { child: 99, qty }));
     let found = Outcome::Found { order_id: 2146760, filled: qty, standing: Standing::Filled };
     assert_eq!(world.outcomes(), [(1, Outcome::Placed { order_id: 2146760 }), (2, found)]);
+}
+
+#[test]
+fn the_child_of_a_fired_order_is_named_by_its_number() {
+    let mut world = World::ready(config());
+    let (client_order_id, symbol, conditional) = ("ae-1".parse().unwrap(), BTC, false);
+    let (qty, price) = (spec().qty, "50000".parse().unwrap());
+    let child = Some(99);
+    world.request(Request::CancelOrder { client_order_id, symbol, conditional, child });
+    world.answer("/fapi/v1/order", 200, "{}");
+    world.request(Request::QueryOrder { client_order_id, symbol, conditional, child });
+    world.answer("/fapi/v1/order", 200, r#"{"orderId":99,"status":"NEW","executedQty":"0","type":"LIMIT"}"#);
+    world.request(Request::ModifyOrder { client_order_id, symbol, side: Side::Buy, qty, price, child });
+    assert_eq!(
+        world.trace("/fapi/v1/order"),
+        [
+            "DELETE /fapi/v1/order?symbol=BTCUSDT&orderId=99",
+            "GET /fapi/v1/order?symbol=BTCUSDT&orderId=99",
+            "PUT /fapi/v1/order?symbol=BTCUSDT&orderId=99&side=BUY&quantity=0.01&price=50000"
+        ]
+    );
+    // The stream calls it by a name of its own; whose it is was learnt from the requests.
+    world.user(r#"{"e":"ORDER_TRADE_UPDATE","E":1750003230000,"T":1750003230000,"o":{"s":"BTCUSDT","c":"x-child","S":"BUY","o":"LIMIT","f":"GTC","q":"0.01","p":"50000","ap":"0","sp":"0","x":"CANCELED","X":"CANCELED","i":99,"l":"0","z":"0","L":"0","T":1750003230000,"t":0,"m":false,"R":false,"wt":"CONTRACT_PRICE","ot":"STOP","ps":"BOTH","cp":false,"rp":"0","V":"EXPIRE_MAKER","er":"0"}}"#);
+    let [ExchangeUpdate::Order(update)] = world.updates()[..] else { panic!("{:?}", world.updates()) };
+    assert_eq!((update.client_order_id, update.execution), (client_order_id, Execution::Canceled));
+}
+
+#[test]
+fn an_open_order_that_nobody_owns_may_be_the_child_of_ours() {
+    let mut world = World::ready(config());
+    let orders = r#"[{"orderId":99,"clientOrderId":"x-child","symbol":"BTCUSDT","side":"BUY","positionSide":"BOTH","type":"LIMIT","origType":"STOP","timeInForce":"GTC","price":"50000","origQty":"0.01","executedQty":"0","time":1750003200000},{"orderId":98,"clientOrderId":"web_1","symbol":"BTCUSDT","side":"BUY","positionSide":"BOTH","type":"LIMIT","timeInForce":"GTC","price":"50000","origQty":"0.01","executedQty":"0","time":1750003200000}]"#;
+    let others = |world: &mut World| {
+        world.answer("/fapi/v1/openOrders", 200, orders);
+        for path in ["openOrders", "openAlgoOrders", "openAlgoOrders"] {
+            world.answer(&format!("/fapi/v1/{path}"), 200, "[]");
+        }
+        world.answer("/fapi/v3/account", 200, r#"{"assets":[],"positions":[]}"#);
+        world.answer("/fapi/v3/positionRisk", 200, "[]");
+        world.answer("/fapi/v1/symbolConfig", 200, "[]");
+        world.answer("/fapi/v1/accountConfig", 200, r#"{"dualSidePosition":false}"#);
+    };
+    world.request(Request::Snapshot);
+    others(&mut world);
+    assert_eq!(world.trace("/fapi/v1/allAlgoOrders"), ["GET /fapi/v1/allAlgoOrders?symbol=BTCUSDT&limit=1000"]);
+    world.answer("/fapi/v1/allAlgoOrders", 500, r#"{"code":-1000,"msg":"An unknown error occurred."}"#);
+    while world.outcomes().is_empty() {
+        world.pass(SECOND);
+        if world.asked.iter().any(|request| request.path == "/fapi/v1/allAlgoOrders") {
+            world.answer("/fapi/v1/allAlgoOrders", 400, r#"{"code":-4000,"msg":"no"}"#);
+        }
+    }
+    assert!(matches!(&world.outcomes()[..], [(1, Outcome::Rejected(_))]), "whose it is was not said: no snapshot");
+    world.sent.clear();
+    world.request(Request::Snapshot);
+    others(&mut world);
+    let parents = r#"[{"algoId":9,"clientAlgoId":"ae-1","symbol":"BTCUSDT","algoStatus":"TRIGGERED","actualOrderId":"99"},{"algoId":10,"clientAlgoId":"ae-2","symbol":"BTCUSDT","algoStatus":"NEW","actualOrderId":""}]"#;
+    world.answer("/fapi/v1/allAlgoOrders", 200, parents);
+    world.request(Request::Snapshot);
+    others(&mut world);
+    assert_eq!(world.trace("/fapi/v1/allAlgoOrders").len(), 1, "what was found to be of somebody else is asked once");
+    let outcomes = world.outcomes();
+    assert_eq!(outcomes.len(), 3, "{outcomes:?}");
+    for (_, outcome) in &outcomes[1..] {
+        let Outcome::Snapshot(snapshot) = outcome else { panic!("{outcome:?}") };
+        let names: Vec<String> = snapshot.orders.iter().map(|order| order.client_order_id.to_string()).collect();
+        assert_eq!(names, ["ae-1", "web_1"]);
+    }
 }
 
 #[test]
@@ -134,7 +202,7 @@ fn a_batch_is_one_call_with_an_outcome_for_each() {
 fn a_snapshot_is_joined_from_its_parts() {
     let mut world = World::ready(config());
     world.request(Request::Snapshot);
-    let order = r#"[{"orderId":7,"clientOrderId":"ae-1","symbol":"BTCUSDT","side":"BUY","positionSide":"BOTH","type":"LIMIT","timeInForce":"GTX","price":"50000","origQty":"0.01","executedQty":"0.004","time":1750003200000,"reduceOnly":false,"selfTradePreventionMode":"EXPIRE_MAKER"}]"#;
+    let order = r#"[{"orderId":7,"clientOrderId":"ae-0123456789abcdef-000000000001","symbol":"BTCUSDT","side":"BUY","positionSide":"BOTH","type":"LIMIT","timeInForce":"GTX","price":"50000","origQty":"0.01","executedQty":"0.004","time":1750003200000,"reduceOnly":false,"selfTradePreventionMode":"EXPIRE_MAKER"}]"#;
     world.answer("/fapi/v1/openOrders", 200, order);
     world.answer("/fapi/v1/openOrders", 200, "[]");
     let stop = r#"[{"algoId":9,"clientAlgoId":"ae-2","orderType":"STOP_MARKET","symbol":"BTCUSDT","side":"SELL","positionSide":"BOTH","timeInForce":"GTC","quantity":"0.01","triggerPrice":"45000","price":"0","workingType":"MARK_PRICE","closePosition":false,"reduceOnly":true,"createTime":1750003200000}]"#;

@@ -107,26 +107,36 @@ fn rest_fate(method: Method, path: &str, payload: &Value) -> Fate {
     let conditional = alphaengine_core::order::OrderType::StopMarket { trigger: "45000".parse().unwrap() };
     match (method, path) {
         (Method::Post, "/fapi/v1/order" | "/fapi/v1/countdownCancelAll") => world.request(place("ae-1")),
-        (Method::Get, "/fapi/v1/order") => {
-            world.request(Request::QueryOrder { client_order_id: id("ae-1"), symbol: BTC, conditional: false })
-        }
+        (Method::Get, "/fapi/v1/order") => world.request(Request::QueryOrder {
+            client_order_id: id("ae-1"),
+            symbol: BTC,
+            conditional: false,
+            child: None,
+        }),
         (Method::Put, "/fapi/v1/order") => world.request(Request::ModifyOrder {
             client_order_id: id("ae-1"),
             symbol: BTC,
             side: spec().side,
             qty: spec().qty,
             price: "1".parse().unwrap(),
+            child: None,
         }),
         (Method::Delete, "/fapi/v1/order") => world.request(cancel("ae-1")),
         (Method::Post, "/fapi/v1/algoOrder") => {
             world.request(Request::PlaceOrder { client_order_id: id("ae-1"), spec: spec().with_type(conditional) })
         }
-        (Method::Get, "/fapi/v1/algoOrder") => {
-            world.request(Request::QueryOrder { client_order_id: id("ae-1"), symbol: BTC, conditional: true })
-        }
-        (Method::Delete, "/fapi/v1/algoOrder") => {
-            world.request(Request::CancelOrder { client_order_id: id("ae-1"), symbol: BTC, conditional: true })
-        }
+        (Method::Get, "/fapi/v1/algoOrder") => world.request(Request::QueryOrder {
+            client_order_id: id("ae-1"),
+            symbol: BTC,
+            conditional: true,
+            child: None,
+        }),
+        (Method::Delete, "/fapi/v1/algoOrder") => world.request(Request::CancelOrder {
+            client_order_id: id("ae-1"),
+            symbol: BTC,
+            conditional: true,
+            child: None,
+        }),
         (Method::Delete, "/fapi/v1/allOpenOrders" | "/fapi/v1/algoOpenOrders") => {
             world.request(Request::CancelAll { symbol: BTC })
         }

@@ -1,7 +1,9 @@
 //! Sockets: deadlines, reconnects, replacement with overlap, and bars and trades without gaps.
 
+use alphaengine_core::exchange::Outcome;
 use alphaengine_core::link::{LinkUpdate, Route};
 use alphaengine_core::market::MarketData;
+use alphaengine_live::binance::Silence;
 
 use crate::world::{MINUTE, MS, SECOND, T0, World, closed_bar, config, frame, kline_rows, trade};
 
@@ -247,4 +249,68 @@ fn many_streams_are_asked_for_by_frames_beyond_what_an_address_holds() {
         "{}",
         world.said[0]
     );
+}
+
+/// A second in which the route of book data tells one event of this age.
+fn second_of_book(world: &mut World, age: i64) {
+    world.pass(SECOND);
+    let socket = world.socket("/public/");
+    world.frame(socket, &frame("btcusdt@bookTicker", world.at.plus(world.offset - age * MS).millis()));
+}
+
+#[test]
+fn data_that_arrive_late_are_told_by_the_exchange_s_clock_and_let_nothing_open() {
+    let route = Route::Public;
+    for offset in [0, -90 * SECOND, 90 * SECOND] {
+        let mut world = World::new(config());
+        world.offset = offset;
+        world.start();
+        world.heard.clear();
+        for age in [3_100, 2_000, 3_100, 3_100] {
+            second_of_book(&mut world, age);
+        }
+        assert_eq!(world.links(), [], "not for two seconds on end");
+        second_of_book(&mut world, 4_000);
+        assert_eq!(world.links(), [LinkUpdate::Late { route, millis: 4_000 }]);
+        world.request(crate::orders::place("ae-1"));
+        let outcomes = world.outcomes();
+        assert!(matches!(&outcomes[..], [(1, Outcome::Rejected(_))]), "{outcomes:?}");
+        world.request(crate::orders::cancel("ae-9"));
+        assert_eq!(world.trace("/fapi/v1/order").len(), 1, "a cancel leaves");
+        for age in [2_900, 1_500] {
+            second_of_book(&mut world, age);
+        }
+        assert_eq!(world.links().len(), 1);
+        second_of_book(&mut world, 1_400);
+        assert_eq!(world.links()[1..], [LinkUpdate::OnTime { route }]);
+        world.request(crate::orders::place("ae-2"));
+        assert_eq!(world.trace("/fapi/v1/order").len(), 2);
+    }
+}
+
+#[test]
+fn a_market_that_runs_ahead_or_speaks_when_asked_is_never_late_and_a_new_connection_is_not() {
+    let mut world = World::ready(config());
+    for second in 0..10 {
+        second_of_book(&mut world, -59_000 * second);
+    }
+    assert_eq!(world.links(), []);
+    for _ in 0..3 {
+        second_of_book(&mut world, 10_000);
+    }
+    assert!(matches!(world.links()[..], [LinkUpdate::Late { .. }]));
+    world.close("/public/");
+    world.pass(SECOND);
+    world.open_all();
+    world.deliver_all();
+    assert_eq!(world.links().last(), Some(&LinkUpdate::StreamUp { route: Route::Public }));
+    world.request(crate::orders::place("ae-1"));
+    assert_eq!(world.trace("/fapi/v1/order").len(), 1, "what was late is gone with its connection");
+    let mut config = config();
+    config.silence = Silence::ALLOWED;
+    let mut world = World::ready(config);
+    for _ in 0..5 {
+        second_of_book(&mut world, 10_000);
+    }
+    assert_eq!(world.links(), []);
 }

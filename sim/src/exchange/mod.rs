@@ -255,10 +255,10 @@ impl SimExchange {
             Request::ModifyOrder { client_order_id, symbol, qty, price, .. } => {
                 self.modify(id, client_order_id, symbol, qty, price);
             }
-            Request::CancelOrder { client_order_id, symbol, conditional } => {
+            Request::CancelOrder { client_order_id, symbol, conditional, .. } => {
                 self.cancel(id, client_order_id, symbol, conditional);
             }
-            Request::QueryOrder { client_order_id, symbol, conditional } => {
+            Request::QueryOrder { client_order_id, symbol, conditional, .. } => {
                 self.query(id, client_order_id, symbol, conditional);
             }
             Request::SetLeverage { symbol, leverage } => self.set_leverage(id, symbol, leverage),

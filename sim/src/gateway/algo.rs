@@ -75,8 +75,12 @@ pub(super) fn all(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
 
 impl Gateway {
     fn cancel_algo(&mut self, algo: &AlgoRecord) -> Result<(), ApiError> {
-        let request =
-            Request::CancelOrder { client_order_id: algo.client_algo_id, symbol: algo.spec.symbol, conditional: true };
+        let request = Request::CancelOrder {
+            client_order_id: algo.client_algo_id,
+            symbol: algo.spec.symbol,
+            conditional: true,
+            child: None,
+        };
         self.ask(request).map(|_| ())
     }
 

@@ -271,7 +271,7 @@ impl Gateway {
         }
         let client_order_id = record.exchange_name;
         let modify_id = params.integer("modifyId")?;
-        self.ask(Request::ModifyOrder { client_order_id, symbol, side, qty, price })?;
+        self.ask(Request::ModifyOrder { client_order_id, symbol, side, qty, price, child: None })?;
         let changed = self.records.change(record.order_id, |order| {
             order.price_match = price_match;
             order.modify_id = modify_id.unwrap_or(order.modify_id);
@@ -291,7 +291,7 @@ impl Gateway {
             return Err(ApiError::unknown_order());
         }
         let client_order_id = record.exchange_name;
-        self.ask(Request::CancelOrder { client_order_id, symbol, conditional: false })?;
+        self.ask(Request::CancelOrder { client_order_id, symbol, conditional: false, child: None })?;
         let record = self.records.get(record.order_id).copied().ok_or_else(ApiError::unknown_order)?;
         Ok(self.acknowledgement(&record))
     }
@@ -301,7 +301,12 @@ impl Gateway {
         let open: Vec<OrderRecord> = self.records.open().filter(|order| order.spec.symbol == symbol).copied().collect();
         for order in open {
             // One that ends meanwhile is not open any more, which is what was asked for.
-            let _ = self.ask(Request::CancelOrder { client_order_id: order.exchange_name, symbol, conditional: false });
+            let _ = self.ask(Request::CancelOrder {
+                client_order_id: order.exchange_name,
+                symbol,
+                conditional: false,
+                child: None,
+            });
         }
     }
 

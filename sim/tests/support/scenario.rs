@@ -186,13 +186,20 @@ fn request(symbol: SymbolId, words: &[&str]) -> Request {
             side: if *side == "buy" { Side::Buy } else { Side::Sell },
             qty: qty(q),
             price: price(p),
+            child: None,
         },
-        ["cancel", name, rest @ ..] => {
-            Request::CancelOrder { client_order_id: name.parse().unwrap(), symbol, conditional: is_algo(rest) }
-        }
-        ["query", name, rest @ ..] => {
-            Request::QueryOrder { client_order_id: name.parse().unwrap(), symbol, conditional: is_algo(rest) }
-        }
+        ["cancel", name, rest @ ..] => Request::CancelOrder {
+            client_order_id: name.parse().unwrap(),
+            symbol,
+            conditional: is_algo(rest),
+            child: None,
+        },
+        ["query", name, rest @ ..] => Request::QueryOrder {
+            client_order_id: name.parse().unwrap(),
+            symbol,
+            conditional: is_algo(rest),
+            child: None,
+        },
         ["leverage", leverage] => Request::SetLeverage { symbol, leverage: leverage.parse().unwrap() },
         ["isolated"] => Request::SetMarginType { symbol, isolated: true },
         ["cross"] => Request::SetMarginType { symbol, isolated: false },
