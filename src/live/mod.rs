@@ -215,6 +215,7 @@ fn recipe(
         streams: options.streams,
         rate_limits: known.limits,
         hedge: known.hedge,
+        used_weight: known.used_weight,
         stepped: options.stepped,
         warm_up_bars: 0,
         recv_window_ms: options.recv_window_ms,

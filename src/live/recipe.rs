@@ -9,7 +9,7 @@ use alphaengine_core::mode::Mode;
 use alphaengine_core::rate_limit;
 use alphaengine_core::risk::Limits;
 use alphaengine_core::units::{Money, NANOS_PER_MILLI, Nanos};
-use alphaengine_live::binance::{ApiKey, Hosts, SessionConfig, Silence, StreamsWanted};
+use alphaengine_live::binance::{ApiKey, Hosts, SessionConfig, Silence, StreamsWanted, UsedWeight};
 use alphaengine_sim::SimConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -36,6 +36,8 @@ pub struct Recipe {
     pub batch_orders: bool,
     /// Hedge mode, as it was found.
     pub hedge: bool,
+    /// Request weight that was used before the session.
+    pub used_weight: Option<UsedWeight>,
     /// The exchange speaks when it is asked to.
     pub stepped: bool,
     /// Of the exchange inside the process, when trading on paper.
@@ -95,6 +97,7 @@ impl Recipe {
             batch_orders: self.batch_orders,
             limits: self.rate_limits,
             hedge: self.hedge,
+            used_weight: self.used_weight,
             silence: if self.stepped { Silence::ALLOWED } else { Silence::default() },
             ..SessionConfig::new(self.hosts.clone(), key, self.instruments.clone())
         }

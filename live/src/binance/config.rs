@@ -64,7 +64,7 @@ impl SessionConfig {
 }
 
 /// Request weight of one minute, as the exchange counts it for our address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsedWeight {
     pub weight: u32,
     /// In the minute of this time, on the exchange's clock.
