@@ -169,6 +169,28 @@ mod boot {
     }
 
     #[test]
+    fn a_boot_waits_until_a_balance_is_explained_or_believed() {
+        for is_explained in [true, false] {
+            let mut venue = Venue::new();
+            let desk = venue.boot(live());
+            venue.holds("10050");
+            let mut desk = venue.restart(desk, live());
+            venue.wait(&mut desk, 10);
+            assert_eq!(desk.state().mode, EngineMode::Booting);
+            assert_eq!(desk.engine.account().wallet(), money("10000"));
+            if is_explained {
+                let (id, asset, amount, reason) = (9, "USDT".parse().unwrap(), money("50"), TransferReason::Deposit);
+                venue.income = vec![ExchangeUpdate::Transfer { id, asset, amount, reason }];
+            }
+            venue.wait(&mut desk, 5);
+            assert_eq!(desk.state().mode, EngineMode::Running);
+            assert_eq!(desk.engine.account().wallet(), money("10050"));
+            assert_eq!(drifts(&desk).is_empty(), is_explained);
+            check(&desk);
+        }
+    }
+
+    #[test]
     fn an_order_that_shows_itself_ends_the_boot() {
         let mut venue = Venue::new();
         let mut desk = venue.boot(live());
@@ -328,10 +350,9 @@ mod rounds {
         venue.wait(&mut desk, due);
         assert_eq!(drifts(&desk), ["Elsewhere DOGEUSDT: not traded by this session / positions or open orders"]);
         venue.wait(&mut desk, 2);
-        assert_eq!(
-            drifts(&desk)[1..],
-            ["OrderForeign web_1: UNKNOWN / OPEN", "Position BTCUSDT:BOTH: 0 / -3", "Balance USDT: 10000 / 9000"]
-        );
+        assert_eq!(drifts(&desk)[1..], ["OrderForeign web_1: UNKNOWN / OPEN", "Position BTCUSDT:BOTH: 0 / -3"]);
+        venue.wait(&mut desk, 16);
+        assert_eq!(drifts(&desk)[3..], ["Balance USDT: 10000 / 9000"], "what explains a balance may come later");
         assert_eq!(held(&desk), "-3");
         assert_eq!(desk.state().orders[&by_hand].status, OrderStatus::New);
         assert_eq!(desk.balance(Account::Adjustments), "1000");
@@ -343,6 +364,42 @@ mod rounds {
         // The strategy's own cancels leave it alone, the operator's do not.
         assert_eq!(desk.say(|ctx| ctx.cancel_all(BTC)), []);
         assert_eq!(words(&desk.operator("all", OperatorOrder::CancelAll { symbol: BTC })), ["cancel"]);
+        check(&desk);
+    }
+
+    #[test]
+    fn a_balance_that_is_explained_ten_seconds_later_is_booked_once() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let due = desk.engine.wake_at().since(desk.now) / SECOND;
+        venue.holds("10050");
+        venue.wait(&mut desk, due + 10);
+        assert_eq!(desk.engine.account().wallet(), money("10000"));
+        let (id, asset, amount, reason) = (9, "USDT".parse().unwrap(), money("50"), TransferReason::Deposit);
+        venue.income = vec![ExchangeUpdate::Transfer { id, asset, amount, reason }];
+        venue.wait(&mut desk, 60);
+        assert_eq!(desk.engine.account().wallet(), money("10050"));
+        assert_eq!(desk.balance(Account::Adjustments), "0");
+        assert_eq!(drifts(&desk), [""; 0]);
+        check(&desk);
+    }
+
+    #[test]
+    fn a_balance_that_nothing_explains_is_believed_after_fifteen_seconds_also_while_it_goes_on_changing() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let due = desk.engine.wake_at().since(desk.now) / SECOND;
+        venue.holds("9000");
+        venue.wait(&mut desk, due + 14);
+        assert_eq!(drifts(&desk), [""; 0]);
+        venue.wait(&mut desk, 2);
+        assert_eq!(drifts(&desk), ["Balance USDT: 10000 / 9000"]);
+        // One that is another at every look would else never be believed.
+        for second in 1..=110 {
+            venue.holds(&(9_000 + second).to_string());
+            venue.wait(&mut desk, 1);
+        }
+        assert_eq!(drifts(&desk).len(), 2, "{:?}", drifts(&desk));
         check(&desk);
     }
 
@@ -579,6 +636,20 @@ mod losses {
         assert_eq!(desk.state().mode, EngineMode::Running);
         desk.price(BTC, "100");
         assert_eq!(desk.state().mode, EngineMode::Safe);
+    }
+
+    #[test]
+    fn a_balance_that_was_believed_and_is_taken_back_leaves_no_peak() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(with(Limits { max_drawdown: Some(money("100")), ..Limits::default() }));
+        venue.holds("15000");
+        venue.wait(&mut desk, 60);
+        assert_eq!(desk.engine.account().wallet(), money("15000"));
+        venue.holds("10000");
+        venue.wait(&mut desk, 60);
+        assert_eq!(desk.engine.account().wallet(), money("10000"));
+        assert_eq!(desk.state().mode, EngineMode::Running);
+        check(&desk);
     }
 
     #[test]

@@ -6,9 +6,7 @@ use crate::event::{
     OrderExpired, OrderOutcomeUnknown, OrderPlaced, OrderProvenAbsent, OrderRejected, OrderTriggered, SettingRejected,
     TradeExecuted, TransferBooked,
 };
-use crate::exchange::{
-    ExchangeError, ExchangeUpdate, Execution, FundingPayment, OrderUpdate, Outcome, Setting, TransferReason,
-};
+use crate::exchange::{ExchangeError, ExchangeUpdate, Execution, FundingPayment, OrderUpdate, Outcome, Setting};
 use crate::executor::Sent;
 use crate::id::{ClientOrderId, CommandId, RequestId};
 use crate::market::SymbolId;
@@ -228,8 +226,9 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     }
 
     pub(super) fn book_transfer(&mut self, booked: TransferBooked, stream: bool) -> Result<(), Error> {
-        // A difference that nobody explained may well be a loss.
-        if booked.asset == self.account.asset() && booked.reason != TransferReason::Reconciled {
+        // A difference that nobody explained is neither profit nor loss here: one that is booked and taken back would leave a peak
+        // that never was. Of the day's result it is part all the same.
+        if booked.asset == self.account.asset() {
             self.peak.transfer(booked.amount);
         }
         self.record(self.heard(stream), None, None, booked)?;

@@ -1,9 +1,9 @@
 //! The reconciler: when the account is compared with the exchange, what is asked for it, and what is believed.
 //!
 //! A round asks for our trades and what moved money since what is known, then for a snapshot, compares, and follows up on what it
-//! cannot explain: orders that are gone are asked about, fills that nobody told are fetched. Differences in positions, margins
-//! and balances, and orders that nobody here gave, are believed when a second look shows them too, because stream, trades and
-//! snapshot race each other. Nothing is sent that changes anything: what is found is recorded, never undone.
+//! cannot explain: orders that are gone are asked about, fills that nobody told are fetched. Differences in positions and margins,
+//! and orders that nobody here gave, are believed when a second look shows them too, because stream, trades and snapshot race each
+//! other; those in balances when they have lasted, because what explains them may be told later. Nothing is sent that changes anything: what is found is recorded, never undone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::link::Route;
 use crate::market::SymbolId;
 use crate::mode::EngineMode;
 use crate::order::{Order, OrderStatus};
-use crate::reconcile::{Drift, Touched};
+use crate::reconcile::{Drift, Touched, Unsettled};
 use crate::snapshot::OrderSnapshot;
 use crate::store::EventLog;
 use crate::strategy::Strategy;
@@ -107,6 +107,8 @@ pub(super) struct Reconciler {
     /// Trades that were booked when the end of a round was last recorded.
     pub(super) trades_told: u64,
     pub(super) seen: Vec<Drift>,
+    /// Kept from round to round: what explains a balance may take longer than a round.
+    pub(super) unsettled: Unsettled,
     pub(super) is_watching: bool,
     pub(super) touched: Touched,
     pub(super) elsewhere: BTreeSet<String>,
@@ -140,6 +142,7 @@ impl Reconciler {
             income_since: None,
             trades_told: 0,
             seen: Vec::new(),
+            unsettled: Unsettled::default(),
             is_watching: false,
             touched: Touched::default(),
             elsewhere: BTreeSet::new(),
@@ -415,14 +418,22 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             false => reconciler.config.reconcile_every_while_down,
         };
         reconciler.due = self.now.plus(every);
+        let unsettled = reconciler.unsettled.due();
+        if let Some(settles_at) = unsettled {
+            // Never at once: money that moves all the time is no reason to ask all the time.
+            let soonest = self.now.plus(reconciler.config.reconcile_every_while_down);
+            reconciler.due = reconciler.due.min(settles_at.max(soonest));
+        }
         // While the account's stream is down, facts go on passing unheard.
         if !is_private_down {
             reconciler.income_since = Some(reconciler.began);
-            reconciler.is_complete = true;
+            // After a gap entries wait until every balance is explained or believed; what differs later does not stop them.
+            reconciler.is_complete |= unsettled.is_none();
             let (drifts, complete_until) = (reconciler.drifts, reconciler.began);
             // So that the next process need not read further back than this.
             let is_long = self.state.trades.saturating_sub(reconciler.trades_told) >= TELL_AFTER_TRADES;
-            if std::mem::take(&mut reconciler.is_told) || drifts > 0 || is_long {
+            let is_told = reconciler.is_complete && std::mem::take(&mut reconciler.is_told);
+            if is_told || drifts > 0 || is_long {
                 reconciler.trades_told = self.state.trades;
                 self.record(Source::Bot, None, None, ReconcileFinished { drifts, complete_until })?;
             }

@@ -63,7 +63,19 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         }
         let before = std::mem::take(&mut self.reconciler.seen);
         let mut settled = Vec::new();
-        for drift in compare(&self.state, snapshot, &touched) {
+        let drifts = compare(&self.state, snapshot, &touched);
+        if !touched.money {
+            self.reconciler.unsettled.keep_only(&drifts);
+        }
+        let asked_at = self.reconciler.snapshot_asked_at;
+        for drift in drifts {
+            if let (Drift::Balance { asset, ours, theirs }, false) = (&drift, is_new) {
+                let amount = theirs.saturating_sub(*ours);
+                if self.reconciler.unsettled.is_settled(*asset, amount, asked_at) {
+                    settled.push(drift);
+                }
+                continue;
+            }
             let is_confirmed = before.iter().any(|seen| seen.is_same(&drift));
             if drift.needs_second_look() && !is_new && !is_confirmed {
                 self.reconciler.again = true;
