@@ -13,6 +13,7 @@ use alphaengine_core::exchange::{
 };
 use alphaengine_core::ledger::Account;
 use alphaengine_core::link::{LinkUpdate, Route};
+use alphaengine_core::market::{MarketData, MarketUpdate};
 use alphaengine_core::mode::EngineMode;
 use alphaengine_core::prelude::*;
 use alphaengine_core::reconcile::DriftKind;
@@ -497,6 +498,48 @@ mod rounds {
             assert!(desk.state().settings_asked.is_empty());
             check(&desk);
         }
+    }
+
+    /// From when on income was asked for last.
+    fn income_since(desk: &Desk<MemoryLog>) -> Timestamp {
+        let since = |request: Request| if let Request::Income { since } = request { Some(since) } else { None };
+        desk.sent.iter().rev().find_map(|sent| since(sent.request)).unwrap()
+    }
+
+    #[test]
+    fn income_is_asked_for_by_the_exchange_s_clock_when_ours_is_ahead() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let hour = 3_600 * SECOND;
+        venue.wait(&mut desk, 3 * 3_600);
+        // From here on our clock is two hours ahead.
+        let trade = Trade { id: 2, price: price("100"), qty: Qty::ONE, is_buyer_maker: false };
+        for _ in 0..3 {
+            let at = desk.now.plus(-2 * hour);
+            desk.step(Input::Market(&MarketUpdate { at, symbol: BTC, data: MarketData::Trade(trade) }));
+            venue.wait(&mut desk, 31);
+        }
+        let exchange_time = desk.now.plus(-2 * hour);
+        assert!(income_since(&desk) < exchange_time, "{} < {exchange_time}", income_since(&desk));
+        assert!(income_since(&desk) > exchange_time.plus(-hour));
+    }
+
+    #[test]
+    fn after_a_gap_income_is_asked_for_from_an_hour_before_it() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        for _ in 0..240 {
+            desk.price(BTC, "100");
+            venue.wait(&mut desk, 31);
+        }
+        let steady = desk.now.since(income_since(&desk));
+        down(&mut desk, Route::Private);
+        up(&mut desk, Route::Private);
+        venue.serve(&mut desk);
+        let after_gap = desk.now.since(income_since(&desk));
+        assert!(steady < 12 * 60 * SECOND && after_gap >= 3_600 * SECOND, "{steady} {after_gap}");
+        let desk = venue.restart(desk, live());
+        assert!(desk.now.since(income_since(&desk)) >= 3_600 * SECOND);
     }
 
     #[test]

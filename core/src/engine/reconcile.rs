@@ -50,6 +50,8 @@ const ROUND_TIMEOUT: Nanos = NANOS_PER_MINUTE;
 const MOST_LOOKS: u32 = 6;
 /// What moved money may be told late, so each question reaches back a little; what is known already is left out.
 const OVERLAP: Nanos = 10 * NANOS_PER_MINUTE;
+/// The same at boot and after a gap: what another process took for the time may have been its clock's.
+const OVERLAP_AFTER_GAP: Nanos = 60 * NANOS_PER_MINUTE;
 
 /// Trades after which the end of a round is recorded although nothing differed.
 const TELL_AFTER_TRADES: u64 = 500;
@@ -79,6 +81,7 @@ pub(super) struct Reconciler {
     /// When the next round or look begins, or this one has failed.
     pub(super) due: Timestamp,
     pub(super) round: u64,
+    /// When this round began, by the exchange's clock as far as it was heard.
     pub(super) began: Timestamp,
     pub(super) snapshot_asked_at: Timestamp,
     pub(super) looks: u32,
@@ -228,10 +231,11 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
 
     /// Begins a round now; one that is under way begins anew. With a reason its begin and end are recorded.
     pub(super) fn begin_round(&mut self, reason: Option<&str>) -> Result<(), Error> {
+        let began = self.exchange_time();
         let reconciler = &mut self.reconciler;
         // What was told to begin is told to end, also when it has to begin anew.
         reconciler.is_told |= reason.is_some();
-        (reconciler.began, reconciler.looks, reconciler.drifts) = (self.now, 0, 0);
+        (reconciler.began, reconciler.looks, reconciler.drifts) = (began, 0, 0);
         reconciler.seen.clear();
         reconciler.closing.clear();
         reconciler.queries.clear();
@@ -283,7 +287,17 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     fn complete_until(&self) -> Timestamp {
         let met_at = self.state.met_at.unwrap_or(self.now);
         let known = self.reconciler.income_since.or(self.state.complete_until).unwrap_or(met_at);
-        known.plus(-OVERLAP).max(met_at)
+        let overlap = if self.reconciler.is_complete { OVERLAP } else { OVERLAP_AFTER_GAP };
+        known.plus(-overlap).max(met_at)
+    }
+
+    /// The exchange's time, by the last that its market said: what is asked for is bounded by its clock, and ours may be ahead. Before
+    /// it says anything, no more than is known already.
+    fn exchange_time(&self) -> Timestamp {
+        match self.heard_until {
+            Timestamp::MIN => self.reconciler.income_since.or(self.state.complete_until).unwrap_or(self.now),
+            heard => heard.min(self.now),
+        }
     }
 
     fn inquire(&mut self, what: Asked, request: Request) {
