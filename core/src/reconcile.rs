@@ -83,11 +83,12 @@ impl Drift {
         matches!(self, Drift::OrderForeign { .. } | Drift::Position { .. } | Drift::Margin { .. })
     }
 
-    /// Whether two snapshots show the same difference. Of an order of somebody else only the name has to agree.
+    /// Whether two snapshots show the same difference. Of an order of somebody else only its symbol and its
+    /// name have to agree.
     pub fn is_same(&self, other: &Drift) -> bool {
         match (self, other) {
             (Drift::OrderForeign { order }, Drift::OrderForeign { order: other }) => {
-                order.client_order_id == other.client_order_id
+                order.client_order_id == other.client_order_id && order.spec.symbol == other.spec.symbol
             }
             _ => self == other,
         }
@@ -175,15 +176,15 @@ pub fn compare(state: &State, snapshot: &AccountSnapshot, touched: &Touched) -> 
 }
 
 fn compare_orders(state: &State, snapshot: &AccountSnapshot, touched: &Touched, drifts: &mut Vec<Drift>) {
-    let theirs = |id: &ClientOrderId| snapshot.orders.iter().find(|order| order.client_order_id == *id);
+    // The exchange keeps names apart by symbol (`binance-usdm.md` section 7.1): somebody else may use one name twice.
     for order in snapshot.orders.iter().filter(|order| !touched.orders.contains(&order.client_order_id)) {
-        if !state.orders.contains_key(&order.client_order_id) {
+        if state.orders.get(&order.client_order_id).is_none_or(|known| known.symbol != order.spec.symbol) {
             drifts.push(Drift::OrderForeign { order: *order });
         }
     }
     for order in state.orders.values().filter(|order| !touched.orders.contains(&order.client_order_id)) {
         let id = order.client_order_id;
-        let Some(found) = theirs(&id) else {
+        let Some(found) = snapshot.order(order.symbol, &id) else {
             drifts.push(Drift::OrderMissing { id });
             continue;
         };

@@ -21,7 +21,7 @@ use alphaengine_core::risk::Limits;
 use alphaengine_core::state::State;
 use alphaengine_core::store::MemoryLog;
 use support::venue::{Venue, down, live, up};
-use support::{BTC, Desk, SECOND, instruments, money, noon, price, qty, words};
+use support::{BTC, Desk, ETH, SECOND, instruments, money, noon, price, qty, words};
 
 fn buy(quantity: &str) -> OrderSpec {
     OrderSpec::market(BTC, Side::Buy, qty(quantity))
@@ -335,6 +335,91 @@ mod rounds {
         });
         assert_eq!(owner, Some(name));
         assert_eq!(drifts(&desk), [""; 0]);
+        check(&desk);
+    }
+
+    #[test]
+    fn the_number_of_a_conditional_order_is_no_number_that_trades_name() {
+        for is_over in [false, true] {
+            let mut venue = Venue::new();
+            let mut desk = venue.boot(live());
+            let stop = OrderSpec::market(BTC, Side::Sell, qty("1"))
+                .with_type(OrderType::StopMarket { trigger: price("90") })
+                .reduce_only();
+            let name = desk.placed(stop);
+            let number = desk.state().orders[&name].order_id;
+            if is_over {
+                desk.update(name, Execution::Canceled);
+            } else {
+                venue.open_order(name, number, stop);
+                venue.orders.insert(name, (number, Qty::ZERO, Standing::Open));
+            }
+            // Somebody sells by an order that has this number among the regular ones.
+            venue.trade(desk.now, 5, number, "-1", "100");
+            venue.position("-1", "100");
+            venue.wait(&mut desk, 40);
+            let owner = desk.events().iter().rev().find_map(|recorded| match &recorded.event {
+                Event::TradeExecuted(trade) => Some(trade.client_order_id),
+                _ => None,
+            });
+            assert_eq!(owner, Some(format!("order-{number}").parse().unwrap()));
+            assert_eq!(desk.state().orders.contains_key(&name), !is_over);
+            assert_eq!(drifts(&desk), [""; 0]);
+            check(&desk);
+        }
+    }
+
+    #[test]
+    fn two_orders_of_one_name_on_two_symbols_are_told_and_kept_apart() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let name: ClientOrderId = "web_1".parse().unwrap();
+        venue.open_order(name, 5, limit("2", "80"));
+        venue.open_order(name, 5, OrderSpec::limit(ETH, Side::Buy, qty("3"), price("8")));
+        venue.wait(&mut desk, 35);
+        let adopted = "OrderForeign web_1: UNKNOWN / OPEN";
+        let told = [adopted, "OrderForeign web_1: THE NAME OF ANOTHER SYMBOL'S ORDER / OPEN"];
+        assert_eq!(drifts(&desk), told);
+        assert_eq!(desk.state().orders[&name].symbol, BTC);
+        venue.asked();
+        venue.wait(&mut desk, 31);
+        assert_eq!(venue.asked().len(), 4, "it is told once and asks for no second look");
+        // What the stream tells of the one is not taken for news of the other.
+        let (side, position_side) = (Side::Buy, PositionSide::Both);
+        let (at, symbol, client_order_id, order_id) = (desk.now, ETH, name, 5);
+        let fill = alphaengine_core::exchange::Fill {
+            trade_id: 9,
+            price: price("8"),
+            qty: qty("3"),
+            fee: Money::ZERO,
+            fee_asset: "USDT".parse().unwrap(),
+            is_maker: true,
+            is_liquidation: false,
+            realized: Money::ZERO,
+        };
+        for execution in [Execution::Trade(fill), Execution::Canceled] {
+            let update = alphaengine_core::exchange::OrderUpdate {
+                at,
+                client_order_id,
+                order_id,
+                symbol,
+                side,
+                position_side,
+                execution,
+            };
+            desk.hear(&ExchangeUpdate::Order(update));
+        }
+        let order = desk.state().orders[&name];
+        assert_eq!((order.symbol, order.filled, order.qty), (BTC, Qty::ZERO, qty("2")));
+        assert_eq!(desk.state().position(ETH, PositionSide::Both).qty(), qty("3"));
+        assert_eq!(drifts(&desk), told);
+        check(&desk);
+        // When the one is over, the other is adopted.
+        desk.update(name, Execution::Canceled);
+        venue.account.orders.remove(0);
+        venue.position("0", "0");
+        venue.wait(&mut desk, 65);
+        assert_eq!(desk.state().orders[&name].symbol, ETH);
         check(&desk);
     }
 

@@ -1422,6 +1422,7 @@ fn a_long_log_is_read_in_pages() {
 
 /// A backup, a shell or a command that writes holds the writer up, and no more.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "only time itself ends the first attempt")]
 fn a_writer_waits_for_somebody_else_who_writes() {
     let shelf = Shelf::new();
     let mut store = shelf.create();

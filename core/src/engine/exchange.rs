@@ -8,7 +8,7 @@ use crate::event::{
 };
 use crate::exchange::{ExchangeError, ExchangeUpdate, Execution, FundingPayment, OrderUpdate, Outcome, Setting};
 use crate::executor::Sent;
-use crate::id::{ClientOrderId, CommandId, RequestId};
+use crate::id::{ClientOrderId, CommandId, RequestId, order_by_number};
 use crate::market::SymbolId;
 use crate::order::{Order, OrderStatus};
 use crate::state;
@@ -112,7 +112,10 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     }
 
     pub(super) fn on_order(&mut self, update: &OrderUpdate, stream: bool) -> Result<(), Error> {
-        let id = update.client_order_id;
+        let known = self.state.orders.get(&update.client_order_id);
+        let is_namesake = known.is_some_and(|order| order.symbol != update.symbol);
+        // Somebody else's order with the name of one of another symbol: its trades count, under its number.
+        let id = if is_namesake { order_by_number(update.order_id) } else { update.client_order_id };
         if let Execution::Trade(fill) = update.execution {
             let trade = TradeExecuted {
                 client_order_id: id,

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::numbers::Numbers;
+use super::resolve::is_traded_as;
 use super::{Engine, Error};
 use crate::event::{Event, ReconcileFinished, ReconcileStarted, Recorded, Source, TransferBooked};
 use crate::exchange::{ExchangeUpdate, Execution, OrderUpdate, Outcome, Request, Standing};
@@ -115,6 +116,8 @@ pub(super) struct Reconciler {
     pub(super) is_watching: bool,
     pub(super) touched: Touched,
     pub(super) elsewhere: BTreeSet<String>,
+    /// Orders of somebody else that were told, and that have the name of an order of another symbol.
+    pub(super) namesakes: BTreeSet<(SymbolId, ClientOrderId)>,
 }
 
 impl Reconciler {
@@ -149,6 +152,7 @@ impl Reconciler {
             is_watching: false,
             touched: Touched::default(),
             elsewhere: BTreeSet::new(),
+            namesakes: BTreeSet::new(),
         }
     }
 
@@ -168,8 +172,9 @@ impl Reconciler {
     /// An order is over.
     pub fn remember(&mut self, order: &Order) {
         if self.is_on {
-            for number in [order.order_id, order.child] {
-                self.numbers.learn(order.symbol, number, order.client_order_id);
+            self.numbers.learn(order.symbol, order.child, order.client_order_id);
+            if is_traded_as(order, order.order_id) {
+                self.numbers.learn(order.symbol, order.order_id, order.client_order_id);
             }
         }
     }
