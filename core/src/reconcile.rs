@@ -157,6 +157,18 @@ pub struct Touched {
     pub settings: bool,
 }
 
+impl Touched {
+    /// Whether a snapshot says nothing of such a difference, of those that need a second look.
+    pub fn covers(&self, drift: &Drift) -> bool {
+        match drift {
+            Drift::OrderForeign { order } => self.orders.contains(&order.client_order_id),
+            Drift::Position { symbol, .. } => self.positions.contains(symbol),
+            Drift::Margin { symbol, .. } => self.money || self.positions.contains(symbol),
+            _ => false,
+        }
+    }
+}
+
 /// Every difference between the state and a snapshot, what was touched left out.
 pub fn compare(state: &State, snapshot: &AccountSnapshot, touched: &Touched) -> Vec<Drift> {
     let mut drifts = Vec::new();

@@ -533,6 +533,37 @@ mod rounds {
         assert_eq!(held(&desk), "1");
     }
 
+    /// It trades while the first snapshot of every round is on its way.
+    #[test]
+    fn a_symbol_that_always_moves_is_judged_when_it_pauses() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        // Five that nobody told.
+        venue.position("5", "100");
+        for crossed in 1..=5_u64 {
+            while desk.sent.last().is_none_or(|last| last.request != Request::Snapshot) || venue.is_served(&desk) {
+                desk.wait(SECOND);
+                venue.serve_but_snapshot(&mut desk);
+            }
+            assert_eq!(drifts(&desk), [""; 0]);
+            venue.trade(desk.now, 50 + crossed, 7, "1", "100");
+            let heard = venue.trades.last().unwrap().1;
+            let client_order_id = "web_7".parse().unwrap();
+            desk.hear(&ExchangeUpdate::Order(alphaengine_core::exchange::OrderUpdate { client_order_id, ..heard }));
+            venue.position(&(5 + crossed).to_string(), "100");
+            venue.serve(&mut desk);
+            if crossed < 5 {
+                venue.wait(&mut desk, 5);
+            }
+        }
+        // The next look of this round waits for a pause, and so does the second one.
+        venue.asked();
+        venue.wait(&mut desk, 5);
+        assert_eq!(drifts(&desk), ["Position BTCUSDT:BOTH: 5 / 10"]);
+        assert_eq!(held(&desk), "10");
+        check(&desk);
+    }
+
     #[test]
     fn the_open_order_tells_what_became_of_a_modification_without_an_answer() {
         for (found, expected) in [("96", "OrderAmended"), ("95", "ModifyRejected")] {

@@ -54,6 +54,11 @@ const OVERLAP: Nanos = 10 * NANOS_PER_MINUTE;
 /// The same at boot and after a gap: what another process took for the time may have been its clock's.
 const OVERLAP_AFTER_GAP: Nanos = 60 * NANOS_PER_MINUTE;
 
+/// Snapshots in a row that something crossed, after which a look waits for a pause in what moves.
+const MOST_CROSSED: u32 = 5;
+/// How long it waits for one at most.
+const PAUSE_AT_MOST: Nanos = 10 * NANOS_PER_SECOND;
+
 /// Trades after which the end of a round is recorded although nothing differed.
 const TELL_AFTER_TRADES: u64 = 500;
 
@@ -113,6 +118,10 @@ pub(super) struct Reconciler {
     pub(super) seen: Vec<Drift>,
     /// Kept from round to round: what explains a balance may take longer than a round.
     pub(super) unsettled: Unsettled,
+    /// Snapshots in a row that could not judge everything, because money or positions moved meanwhile.
+    pub(super) crossed: u32,
+    pub(super) moved_at: Timestamp,
+    pub(super) paused_at: Timestamp,
     pub(super) is_watching: bool,
     pub(super) touched: Touched,
     pub(super) elsewhere: BTreeSet<String>,
@@ -149,6 +158,9 @@ impl Reconciler {
             trades_told: 0,
             seen: Vec::new(),
             unsettled: Unsettled::default(),
+            crossed: 0,
+            moved_at: Timestamp::MIN,
+            paused_at: Timestamp::MIN,
             is_watching: false,
             touched: Touched::default(),
             elsewhere: BTreeSet::new(),
@@ -179,6 +191,16 @@ impl Reconciler {
         }
     }
 
+    pub fn is_always_crossed(&self) -> bool {
+        self.crossed >= MOST_CROSSED
+    }
+
+    /// Whether the next look had better wait a little longer.
+    fn is_waiting_for_quiet(&self, now: Timestamp) -> bool {
+        let is_quiet = now.since(self.moved_at) >= self.config.second_look_after;
+        self.is_always_crossed() && !is_quiet && now.since(self.paused_at) < PAUSE_AT_MOST
+    }
+
     /// A stream was lost: the next round comes sooner.
     pub fn hurry(&mut self, now: Timestamp) {
         if self.stage == Stage::Idle && self.is_ready {
@@ -189,7 +211,8 @@ impl Reconciler {
     /// Notes what moves while a snapshot is on its way.
     #[inline]
     pub fn watch(&mut self, recorded: &Recorded) {
-        if self.is_watching {
+        // Between two looks it only matters when something moved.
+        if self.is_watching || self.stage == Stage::Pause {
             self.touch(recorded);
         }
     }
@@ -200,9 +223,11 @@ impl Reconciler {
         match &recorded.event {
             Event::TradeExecuted(_) | Event::PositionAdopted(_) => {
                 self.touched.positions.extend(recorded.symbol);
-                self.touched.money = true;
+                (self.touched.money, self.moved_at) = (true, recorded.at);
             }
-            Event::FundingApplied(_) | Event::TransferBooked(_) | Event::MarginMoved(_) => self.touched.money = true,
+            Event::FundingApplied(_) | Event::TransferBooked(_) | Event::MarginMoved(_) => {
+                (self.touched.money, self.moved_at) = (true, recorded.at);
+            }
             Event::LeverageSet(_) | Event::MarginTypeSet(_) | Event::HedgeModeSet(_) | Event::SettingRequested(_) => {
                 self.touched.settings = true;
             }
@@ -223,6 +248,11 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         }
         match self.reconciler.stage {
             Stage::Idle => self.begin_round(None),
+            Stage::Pause if self.reconciler.is_waiting_for_quiet(self.now) => {
+                self.reconciler.due = self.now.plus(self.reconciler.config.second_look_after);
+                self.schedule();
+                Ok(())
+            }
             Stage::Pause => {
                 self.look();
                 Ok(())
@@ -421,6 +451,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         if (self.reconciler.again || !self.reconciler.closing.is_empty()) && !is_last {
             self.reconciler.looks += 1;
             self.reconciler.stage = Stage::Pause;
+            self.reconciler.paused_at = self.now;
             self.reconciler.due = self.now.plus(self.reconciler.config.second_look_after);
             self.schedule();
             return Ok(());

@@ -66,7 +66,13 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             touched.money = true;
             touched.positions.extend(self.state.orders.get(id).map(|order| order.symbol));
         }
+        let is_crossed = touched.money || !touched.positions.is_empty();
+        self.reconciler.crossed = if is_crossed { self.reconciler.crossed.saturating_add(1) } else { 0 };
+        // An account on which something always moves is judged all the same: by looks that wait for a pause.
+        self.reconciler.again |= self.reconciler.is_always_crossed();
         let before = std::mem::take(&mut self.reconciler.seen);
+        // What this snapshot cannot judge, it does not refute either.
+        self.reconciler.seen.extend(before.iter().filter(|drift| touched.covers(drift)).cloned());
         let mut settled = Vec::new();
         let drifts = compare(&self.state, snapshot, &touched);
         if !touched.money {
