@@ -1,7 +1,7 @@
 //! Reconcile compares the state with what the exchange says the account is. It only names differences; when to believe them and
 //! what to do about them, the engine decides.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::market::SymbolId;
 use crate::order::{OrderStatus, PositionSide};
 use crate::snapshot::{AccountSnapshot, OrderSnapshot};
 use crate::state::State;
-use crate::units::{Money, Price, Qty};
+use crate::units::{Money, NANOS_PER_MINUTE, NANOS_PER_SECOND, Nanos, Price, Qty, Timestamp};
 
 /// What kind of thing state and exchange differ about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -80,20 +80,70 @@ impl Drift {
 
     /// Whether it must be seen in two snapshots before it is believed: stream, trades and snapshot race.
     pub const fn needs_second_look(&self) -> bool {
-        matches!(
-            self,
-            Drift::OrderForeign { .. } | Drift::Position { .. } | Drift::Margin { .. } | Drift::Balance { .. }
-        )
+        matches!(self, Drift::OrderForeign { .. } | Drift::Position { .. } | Drift::Margin { .. })
     }
 
-    /// Whether two snapshots show the same difference. Of an order of somebody else only the name has to agree.
+    /// Whether two snapshots show the same difference. Of an order of somebody else only its symbol and its
+    /// name have to agree.
     pub fn is_same(&self, other: &Drift) -> bool {
         match (self, other) {
             (Drift::OrderForeign { order }, Drift::OrderForeign { order: other }) => {
-                order.client_order_id == other.client_order_id
+                order.client_order_id == other.client_order_id && order.spec.symbol == other.spec.symbol
             }
             _ => self == other,
         }
+    }
+}
+
+/// How long a balance has to differ before the difference is believed: the rows that explain it may be told up to ten seconds
+/// after the balance, and what is believed before them is booked twice.
+const BALANCE_SETTLES_AFTER: Nanos = 15 * NANOS_PER_SECOND;
+/// A balance that goes on changing without a reason is believed all the same after this, so that no boot waits for ever.
+const BALANCE_WAITS_AT_MOST: Nanos = NANOS_PER_MINUTE;
+
+/// Differences of balances that wait for the rows that may explain them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unsettled(BTreeMap<Asset, Waiting>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Waiting {
+    amount: Money,
+    /// Since when it differs by this amount.
+    since: Timestamp,
+    /// Since when it differs at all.
+    began: Timestamp,
+}
+
+impl Unsettled {
+    /// Forgets what a snapshot shows to agree again.
+    pub fn keep_only(&mut self, drifts: &[Drift]) {
+        let differs =
+            |asset: &Asset| drifts.iter().any(|drift| matches!(drift, Drift::Balance { asset: of, .. } if of == asset));
+        self.0.retain(|asset, _| differs(asset));
+    }
+
+    /// Notes a difference that a snapshot shows which was asked for at this time. True once it may be believed: it was there
+    /// before, and for long enough.
+    pub fn is_settled(&mut self, asset: Asset, amount: Money, asked_at: Timestamp) -> bool {
+        let new = Waiting { amount, since: asked_at, began: asked_at };
+        let Some(waiting) = self.0.get_mut(&asset) else {
+            self.0.insert(asset, new);
+            return false;
+        };
+        if waiting.amount != amount {
+            *waiting = Waiting { began: waiting.began, ..new };
+        }
+        let is_settled = asked_at.since(waiting.since) >= BALANCE_SETTLES_AFTER
+            || asked_at.since(waiting.began) >= BALANCE_WAITS_AT_MOST;
+        if is_settled {
+            self.0.remove(&asset);
+        }
+        is_settled
+    }
+
+    /// When the next one may be believed; `None` where none waits.
+    pub fn due(&self) -> Option<Timestamp> {
+        self.0.values().map(|waiting| waiting.since.plus(BALANCE_SETTLES_AFTER)).min()
     }
 }
 
@@ -105,6 +155,18 @@ pub struct Touched {
     pub positions: BTreeSet<SymbolId>,
     pub money: bool,
     pub settings: bool,
+}
+
+impl Touched {
+    /// Whether a snapshot says nothing of such a difference, of those that need a second look.
+    pub fn covers(&self, drift: &Drift) -> bool {
+        match drift {
+            Drift::OrderForeign { order } => self.orders.contains(&order.client_order_id),
+            Drift::Position { symbol, .. } => self.positions.contains(symbol),
+            Drift::Margin { symbol, .. } => self.money || self.positions.contains(symbol),
+            _ => false,
+        }
+    }
 }
 
 /// Every difference between the state and a snapshot, what was touched left out.
@@ -126,15 +188,15 @@ pub fn compare(state: &State, snapshot: &AccountSnapshot, touched: &Touched) -> 
 }
 
 fn compare_orders(state: &State, snapshot: &AccountSnapshot, touched: &Touched, drifts: &mut Vec<Drift>) {
-    let theirs = |id: &ClientOrderId| snapshot.orders.iter().find(|order| order.client_order_id == *id);
+    // The exchange keeps names apart by symbol (`binance-usdm.md` section 7.1): somebody else may use one name twice.
     for order in snapshot.orders.iter().filter(|order| !touched.orders.contains(&order.client_order_id)) {
-        if !state.orders.contains_key(&order.client_order_id) {
+        if state.orders.get(&order.client_order_id).is_none_or(|known| known.symbol != order.spec.symbol) {
             drifts.push(Drift::OrderForeign { order: *order });
         }
     }
     for order in state.orders.values().filter(|order| !touched.orders.contains(&order.client_order_id)) {
         let id = order.client_order_id;
-        let Some(found) = theirs(&id) else {
+        let Some(found) = snapshot.order(order.symbol, &id) else {
             drifts.push(Drift::OrderMissing { id });
             continue;
         };
@@ -201,7 +263,6 @@ mod tests {
     use crate::instrument::{Catalog, Instruments};
     use crate::order::{OrderSpec, Side};
     use crate::snapshot::{BalanceSnapshot, PositionSnapshot};
-    use crate::units::Timestamp;
 
     const BTC: SymbolId = SymbolId(0);
 

@@ -20,6 +20,13 @@ pub struct AccountSnapshot {
     pub elsewhere: Vec<String>,
 }
 
+impl AccountSnapshot {
+    /// The open order of this name. Names are unique within a symbol only.
+    pub fn order(&self, symbol: SymbolId, id: &ClientOrderId) -> Option<&OrderSnapshot> {
+        self.orders.iter().find(|order| order.spec.symbol == symbol && order.client_order_id == *id)
+    }
+}
+
 /// An open order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OrderSnapshot {

@@ -14,6 +14,7 @@ use alphaengine_core::exchange::{
 };
 use alphaengine_core::ledger::Account;
 use alphaengine_core::link::{LinkUpdate, Route};
+use alphaengine_core::market::{MarketData, MarketUpdate};
 use alphaengine_core::mode::EngineMode;
 use alphaengine_core::prelude::*;
 use alphaengine_core::reconcile::DriftKind;
@@ -21,7 +22,7 @@ use alphaengine_core::risk::Limits;
 use alphaengine_core::state::State;
 use alphaengine_core::store::MemoryLog;
 use support::venue::{Venue, down, live, up};
-use support::{BTC, Desk, SECOND, instruments, money, noon, price, qty, words};
+use support::{BTC, Desk, ETH, SECOND, instruments, money, noon, price, qty, words};
 
 fn buy(quantity: &str) -> OrderSpec {
     OrderSpec::market(BTC, Side::Buy, qty(quantity))
@@ -167,6 +168,28 @@ mod boot {
         assert_eq!(desk.state().mode, EngineMode::Running);
         assert_eq!(desk.puppet.heard(), ["start"]);
         check(&desk);
+    }
+
+    #[test]
+    fn a_boot_waits_until_a_balance_is_explained_or_believed() {
+        for is_explained in [true, false] {
+            let mut venue = Venue::new();
+            let desk = venue.boot(live());
+            venue.holds("10050");
+            let mut desk = venue.restart(desk, live());
+            venue.wait(&mut desk, 10);
+            assert_eq!(desk.state().mode, EngineMode::Booting);
+            assert_eq!(desk.engine.account().wallet(), money("10000"));
+            if is_explained {
+                let (id, asset, amount, reason) = (9, "USDT".parse().unwrap(), money("50"), TransferReason::Deposit);
+                venue.income = vec![ExchangeUpdate::Transfer { id, asset, amount, reason }];
+            }
+            venue.wait(&mut desk, 5);
+            assert_eq!(desk.state().mode, EngineMode::Running);
+            assert_eq!(desk.engine.account().wallet(), money("10050"));
+            assert_eq!(drifts(&desk).is_empty(), is_explained);
+            check(&desk);
+        }
     }
 
     #[test]
@@ -317,6 +340,91 @@ mod rounds {
     }
 
     #[test]
+    fn the_number_of_a_conditional_order_is_no_number_that_trades_name() {
+        for is_over in [false, true] {
+            let mut venue = Venue::new();
+            let mut desk = venue.boot(live());
+            let stop = OrderSpec::market(BTC, Side::Sell, qty("1"))
+                .with_type(OrderType::StopMarket { trigger: price("90") })
+                .reduce_only();
+            let name = desk.placed(stop);
+            let number = desk.state().orders[&name].order_id;
+            if is_over {
+                desk.update(name, Execution::Canceled);
+            } else {
+                venue.open_order(name, number, stop);
+                venue.orders.insert(name, (number, Qty::ZERO, Standing::Open));
+            }
+            // Somebody sells by an order that has this number among the regular ones.
+            venue.trade(desk.now, 5, number, "-1", "100");
+            venue.position("-1", "100");
+            venue.wait(&mut desk, 40);
+            let owner = desk.events().iter().rev().find_map(|recorded| match &recorded.event {
+                Event::TradeExecuted(trade) => Some(trade.client_order_id),
+                _ => None,
+            });
+            assert_eq!(owner, Some(format!("order-{number}").parse().unwrap()));
+            assert_eq!(desk.state().orders.contains_key(&name), !is_over);
+            assert_eq!(drifts(&desk), [""; 0]);
+            check(&desk);
+        }
+    }
+
+    #[test]
+    fn two_orders_of_one_name_on_two_symbols_are_told_and_kept_apart() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let name: ClientOrderId = "web_1".parse().unwrap();
+        venue.open_order(name, 5, limit("2", "80"));
+        venue.open_order(name, 5, OrderSpec::limit(ETH, Side::Buy, qty("3"), price("8")));
+        venue.wait(&mut desk, 35);
+        let adopted = "OrderForeign web_1: UNKNOWN / OPEN";
+        let told = [adopted, "OrderForeign web_1: THE NAME OF ANOTHER SYMBOL'S ORDER / OPEN"];
+        assert_eq!(drifts(&desk), told);
+        assert_eq!(desk.state().orders[&name].symbol, BTC);
+        venue.asked();
+        venue.wait(&mut desk, 31);
+        assert_eq!(venue.asked().len(), 4, "it is told once and asks for no second look");
+        // What the stream tells of the one is not taken for news of the other.
+        let (side, position_side) = (Side::Buy, PositionSide::Both);
+        let (at, symbol, client_order_id, order_id) = (desk.now, ETH, name, 5);
+        let fill = alphaengine_core::exchange::Fill {
+            trade_id: 9,
+            price: price("8"),
+            qty: qty("3"),
+            fee: Money::ZERO,
+            fee_asset: "USDT".parse().unwrap(),
+            is_maker: true,
+            is_liquidation: false,
+            realized: Money::ZERO,
+        };
+        for execution in [Execution::Trade(fill), Execution::Canceled] {
+            let update = alphaengine_core::exchange::OrderUpdate {
+                at,
+                client_order_id,
+                order_id,
+                symbol,
+                side,
+                position_side,
+                execution,
+            };
+            desk.hear(&ExchangeUpdate::Order(update));
+        }
+        let order = desk.state().orders[&name];
+        assert_eq!((order.symbol, order.filled, order.qty), (BTC, Qty::ZERO, qty("2")));
+        assert_eq!(desk.state().position(ETH, PositionSide::Both).qty(), qty("3"));
+        assert_eq!(drifts(&desk), told);
+        check(&desk);
+        // When the one is over, the other is adopted.
+        desk.update(name, Execution::Canceled);
+        venue.account.orders.remove(0);
+        venue.position("0", "0");
+        venue.wait(&mut desk, 65);
+        assert_eq!(desk.state().orders[&name].symbol, ETH);
+        check(&desk);
+    }
+
+    #[test]
     fn what_somebody_else_does_is_adopted_and_named_after_a_second_look() {
         let mut venue = Venue::new();
         let mut desk = venue.boot(live());
@@ -329,10 +437,9 @@ mod rounds {
         venue.wait(&mut desk, due);
         assert_eq!(drifts(&desk), ["Elsewhere DOGEUSDT: not traded by this session / positions or open orders"]);
         venue.wait(&mut desk, 2);
-        assert_eq!(
-            drifts(&desk)[1..],
-            ["OrderForeign web_1: UNKNOWN / OPEN", "Position BTCUSDT:BOTH: 0 / -3", "Balance USDT: 10000 / 9000"]
-        );
+        assert_eq!(drifts(&desk)[1..], ["OrderForeign web_1: UNKNOWN / OPEN", "Position BTCUSDT:BOTH: 0 / -3"]);
+        venue.wait(&mut desk, 16);
+        assert_eq!(drifts(&desk)[3..], ["Balance USDT: 10000 / 9000"], "what explains a balance may come later");
         assert_eq!(held(&desk), "-3");
         assert_eq!(desk.state().orders[&by_hand].status, OrderStatus::New);
         assert_eq!(desk.balance(Account::Adjustments), "1000");
@@ -344,6 +451,42 @@ mod rounds {
         // The strategy's own cancels leave it alone, the operator's do not.
         assert_eq!(desk.say(|ctx| ctx.cancel_all(BTC)), []);
         assert_eq!(words(&desk.operator("all", OperatorOrder::CancelAll { symbol: BTC })), ["cancel"]);
+        check(&desk);
+    }
+
+    #[test]
+    fn a_balance_that_is_explained_ten_seconds_later_is_booked_once() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let due = desk.engine.wake_at().since(desk.now) / SECOND;
+        venue.holds("10050");
+        venue.wait(&mut desk, due + 10);
+        assert_eq!(desk.engine.account().wallet(), money("10000"));
+        let (id, asset, amount, reason) = (9, "USDT".parse().unwrap(), money("50"), TransferReason::Deposit);
+        venue.income = vec![ExchangeUpdate::Transfer { id, asset, amount, reason }];
+        venue.wait(&mut desk, 60);
+        assert_eq!(desk.engine.account().wallet(), money("10050"));
+        assert_eq!(desk.balance(Account::Adjustments), "0");
+        assert_eq!(drifts(&desk), [""; 0]);
+        check(&desk);
+    }
+
+    #[test]
+    fn a_balance_that_nothing_explains_is_believed_after_fifteen_seconds_also_while_it_goes_on_changing() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let due = desk.engine.wake_at().since(desk.now) / SECOND;
+        venue.holds("9000");
+        venue.wait(&mut desk, due + 14);
+        assert_eq!(drifts(&desk), [""; 0]);
+        venue.wait(&mut desk, 2);
+        assert_eq!(drifts(&desk), ["Balance USDT: 10000 / 9000"]);
+        // One that is another at every look would else never be believed.
+        for second in 1..=110 {
+            venue.holds(&(9_000 + second).to_string());
+            venue.wait(&mut desk, 1);
+        }
+        assert_eq!(drifts(&desk).len(), 2, "{:?}", drifts(&desk));
         check(&desk);
     }
 
@@ -389,6 +532,37 @@ mod rounds {
         venue.wait(&mut desk, 40);
         assert_eq!(drifts(&desk), [""; 0]);
         assert_eq!(held(&desk), "1");
+    }
+
+    /// It trades while the first snapshot of every round is on its way.
+    #[test]
+    fn a_symbol_that_always_moves_is_judged_when_it_pauses() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        // Five that nobody told.
+        venue.position("5", "100");
+        for crossed in 1..=5_u64 {
+            while desk.sent.last().is_none_or(|last| last.request != Request::Snapshot) || venue.is_served(&desk) {
+                desk.wait(SECOND);
+                venue.serve_but_snapshot(&mut desk);
+            }
+            assert_eq!(drifts(&desk), [""; 0]);
+            venue.trade(desk.now, 50 + crossed, 7, "1", "100");
+            let heard = venue.trades.last().unwrap().1;
+            let client_order_id = "web_7".parse().unwrap();
+            desk.hear(&ExchangeUpdate::Order(alphaengine_core::exchange::OrderUpdate { client_order_id, ..heard }));
+            venue.position(&(5 + crossed).to_string(), "100");
+            venue.serve(&mut desk);
+            if crossed < 5 {
+                venue.wait(&mut desk, 5);
+            }
+        }
+        // The next look of this round waits for a pause, and so does the second one.
+        venue.asked();
+        venue.wait(&mut desk, 5);
+        assert_eq!(drifts(&desk), ["Position BTCUSDT:BOTH: 5 / 10"]);
+        assert_eq!(held(&desk), "10");
+        check(&desk);
     }
 
     #[test]
@@ -441,6 +615,48 @@ mod rounds {
             assert!(desk.state().settings_asked.is_empty());
             check(&desk);
         }
+    }
+
+    /// From when on income was asked for last.
+    fn income_since(desk: &Desk<MemoryLog>) -> Timestamp {
+        let since = |request: Request| if let Request::Income { since } = request { Some(since) } else { None };
+        desk.sent.iter().rev().find_map(|sent| since(sent.request)).unwrap()
+    }
+
+    #[test]
+    fn income_is_asked_for_by_the_exchange_s_clock_when_ours_is_ahead() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let hour = 3_600 * SECOND;
+        venue.wait(&mut desk, 3 * 3_600);
+        // From here on our clock is two hours ahead.
+        let trade = Trade { id: 2, price: price("100"), qty: Qty::ONE, is_buyer_maker: false };
+        for _ in 0..3 {
+            let at = desk.now.plus(-2 * hour);
+            desk.step(Input::Market(&MarketUpdate { at, symbol: BTC, data: MarketData::Trade(trade) }));
+            venue.wait(&mut desk, 31);
+        }
+        let exchange_time = desk.now.plus(-2 * hour);
+        assert!(income_since(&desk) < exchange_time, "{} < {exchange_time}", income_since(&desk));
+        assert!(income_since(&desk) > exchange_time.plus(-hour));
+    }
+
+    #[test]
+    fn after_a_gap_income_is_asked_for_from_an_hour_before_it() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        for _ in 0..240 {
+            desk.price(BTC, "100");
+            venue.wait(&mut desk, 31);
+        }
+        let steady = desk.now.since(income_since(&desk));
+        down(&mut desk, Route::Private);
+        up(&mut desk, Route::Private);
+        venue.serve(&mut desk);
+        let after_gap = desk.now.since(income_since(&desk));
+        assert!(steady < 12 * 60 * SECOND && after_gap >= 3_600 * SECOND, "{steady} {after_gap}");
+        let desk = venue.restart(desk, live());
+        assert!(desk.now.since(income_since(&desk)) >= 3_600 * SECOND);
     }
 
     #[test]
@@ -613,6 +829,20 @@ mod losses {
         assert_eq!(desk.state().mode, EngineMode::Running);
         desk.price(BTC, "100");
         assert_eq!(desk.state().mode, EngineMode::Safe);
+    }
+
+    #[test]
+    fn a_balance_that_was_believed_and_is_taken_back_leaves_no_peak() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(with(Limits { max_drawdown: Some(money("100")), ..Limits::default() }));
+        venue.holds("15000");
+        venue.wait(&mut desk, 60);
+        assert_eq!(desk.engine.account().wallet(), money("15000"));
+        venue.holds("10000");
+        venue.wait(&mut desk, 60);
+        assert_eq!(desk.engine.account().wallet(), money("10000"));
+        assert_eq!(desk.state().mode, EngineMode::Running);
+        check(&desk);
     }
 
     #[test]

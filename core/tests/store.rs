@@ -876,7 +876,7 @@ mod inbox {
         venue.account.elsewhere = vec!["DOGEUSDT".into()];
         support::venue::down(&mut desk, alphaengine_core::link::Route::Private);
         support::venue::up(&mut desk, alphaengine_core::link::Route::Private);
-        venue.wait(&mut desk, 5);
+        venue.wait(&mut desk, 20);
         let limits =
             alphaengine_core::risk::Limits { max_drawdown: Some(support::money("5000")), ..Default::default() };
         desk.operator("limits", OperatorOrder::UpdateConfig { limits });
@@ -1418,4 +1418,25 @@ fn a_long_log_is_read_in_pages() {
     let shelf = Shelf::holding(&events);
     assert!(shelf.reader().events().unwrap().map(Result::unwrap).eq(events.iter().cloned()));
     assert_eq!(shelf.reader().fold().unwrap(), fold(&events));
+}
+
+/// A backup, a shell or a command that writes holds the writer up, and no more.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "only time itself ends the first attempt")]
+fn a_writer_waits_for_somebody_else_who_writes() {
+    let shelf = Shelf::new();
+    let mut store = shelf.create();
+    let events = day();
+    let other = shelf.sql();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // Longer than SQLite waits in one attempt.
+    let holder = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(2_500));
+        other.execute_batch("COMMIT").unwrap();
+    });
+    store.append(&events).unwrap();
+    store.commit().unwrap();
+    holder.join().unwrap();
+    store.close().unwrap();
+    assert_eq!(shelf.reader().events().unwrap().count(), events.len());
 }

@@ -6,11 +6,9 @@ use crate::event::{
     OrderExpired, OrderOutcomeUnknown, OrderPlaced, OrderProvenAbsent, OrderRejected, OrderTriggered, SettingRejected,
     TradeExecuted, TransferBooked,
 };
-use crate::exchange::{
-    ExchangeError, ExchangeUpdate, Execution, FundingPayment, OrderUpdate, Outcome, Setting, TransferReason,
-};
+use crate::exchange::{ExchangeError, ExchangeUpdate, Execution, FundingPayment, OrderUpdate, Outcome, Setting};
 use crate::executor::Sent;
-use crate::id::{ClientOrderId, CommandId, RequestId};
+use crate::id::{ClientOrderId, CommandId, RequestId, order_by_number};
 use crate::market::SymbolId;
 use crate::order::{Order, OrderStatus};
 use crate::state;
@@ -116,7 +114,10 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     }
 
     pub(super) fn on_order(&mut self, update: &OrderUpdate, stream: bool) -> Result<(), Error> {
-        let id = update.client_order_id;
+        let known = self.state.orders.get(&update.client_order_id);
+        let is_namesake = known.is_some_and(|order| order.symbol != update.symbol);
+        // Somebody else's order with the name of one of another symbol: its trades count, under its number.
+        let id = if is_namesake { order_by_number(update.order_id) } else { update.client_order_id };
         if let Execution::Trade(fill) = update.execution {
             let trade = TradeExecuted {
                 client_order_id: id,
@@ -232,8 +233,9 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     }
 
     pub(super) fn book_transfer(&mut self, booked: TransferBooked, stream: bool) -> Result<(), Error> {
-        // A difference that nobody explained may well be a loss.
-        if booked.asset == self.account.asset() && booked.reason != TransferReason::Reconciled {
+        // A difference that nobody explained is neither profit nor loss here: one that is booked and taken back would leave a peak
+        // that never was. Of the day's result it is part all the same.
+        if booked.asset == self.account.asset() {
             self.peak.transfer(booked.amount);
         }
         self.record(self.heard(stream), None, None, booked)?;

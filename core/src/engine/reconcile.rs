@@ -1,13 +1,14 @@
 //! The reconciler: when the account is compared with the exchange, what is asked for it, and what is believed.
 //!
 //! A round asks for our trades and what moved money since what is known, then for a snapshot, compares, and follows up on what it
-//! cannot explain: orders that are gone are asked about, fills that nobody told are fetched. Differences in positions, margins
-//! and balances, and orders that nobody here gave, are believed when a second look shows them too, because stream, trades and
-//! snapshot race each other. Nothing is sent that changes anything: what is found is recorded, never undone.
+//! cannot explain: orders that are gone are asked about, fills that nobody told are fetched. Differences in positions and margins,
+//! and orders that nobody here gave, are believed when a second look shows them too, because stream, trades and snapshot race each
+//! other; those in balances when they have lasted, because what explains them may be told later. Nothing is sent that changes anything: what is found is recorded, never undone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::numbers::Numbers;
+use super::resolve::is_traded_as;
 use super::{Engine, Error};
 use crate::event::{Event, ReconcileFinished, ReconcileStarted, Recorded, Source, TransferBooked};
 use crate::exchange::{ExchangeUpdate, Execution, OrderUpdate, Outcome, Request, Standing};
@@ -17,7 +18,7 @@ use crate::link::Route;
 use crate::market::SymbolId;
 use crate::mode::EngineMode;
 use crate::order::{Order, OrderStatus};
-use crate::reconcile::{Drift, Touched};
+use crate::reconcile::{Drift, Touched, Unsettled};
 use crate::snapshot::OrderSnapshot;
 use crate::store::EventLog;
 use crate::strategy::Strategy;
@@ -50,6 +51,13 @@ const ROUND_TIMEOUT: Nanos = NANOS_PER_MINUTE;
 const MOST_LOOKS: u32 = 6;
 /// What moved money may be told late, so each question reaches back a little; what is known already is left out.
 const OVERLAP: Nanos = 10 * NANOS_PER_MINUTE;
+/// The same at boot and after a gap: what another process took for the time may have been its clock's.
+const OVERLAP_AFTER_GAP: Nanos = 60 * NANOS_PER_MINUTE;
+
+/// Snapshots in a row that something crossed, after which a look waits for a pause in what moves.
+const MOST_CROSSED: u32 = 5;
+/// How long it waits for one at most.
+const PAUSE_AT_MOST: Nanos = 10 * NANOS_PER_SECOND;
 
 /// Trades after which the end of a round is recorded although nothing differed.
 const TELL_AFTER_TRADES: u64 = 500;
@@ -79,6 +87,7 @@ pub(super) struct Reconciler {
     /// When the next round or look begins, or this one has failed.
     pub(super) due: Timestamp,
     pub(super) round: u64,
+    /// When this round began, by the exchange's clock as far as it was heard.
     pub(super) began: Timestamp,
     pub(super) snapshot_asked_at: Timestamp,
     pub(super) looks: u32,
@@ -107,9 +116,17 @@ pub(super) struct Reconciler {
     /// Trades that were booked when the end of a round was last recorded.
     pub(super) trades_told: u64,
     pub(super) seen: Vec<Drift>,
+    /// Kept from round to round: what explains a balance may take longer than a round.
+    pub(super) unsettled: Unsettled,
+    /// Snapshots in a row that could not judge everything, because money or positions moved meanwhile.
+    pub(super) crossed: u32,
+    pub(super) moved_at: Timestamp,
+    pub(super) paused_at: Timestamp,
     pub(super) is_watching: bool,
     pub(super) touched: Touched,
     pub(super) elsewhere: BTreeSet<String>,
+    /// Orders of somebody else that were told, and that have the name of an order of another symbol.
+    pub(super) namesakes: BTreeSet<(SymbolId, ClientOrderId)>,
 }
 
 impl Reconciler {
@@ -140,9 +157,14 @@ impl Reconciler {
             income_since: None,
             trades_told: 0,
             seen: Vec::new(),
+            unsettled: Unsettled::default(),
+            crossed: 0,
+            moved_at: Timestamp::MIN,
+            paused_at: Timestamp::MIN,
             is_watching: false,
             touched: Touched::default(),
             elsewhere: BTreeSet::new(),
+            namesakes: BTreeSet::new(),
         }
     }
 
@@ -162,10 +184,21 @@ impl Reconciler {
     /// An order is over.
     pub fn remember(&mut self, order: &Order) {
         if self.is_on {
-            for number in [order.order_id, order.child] {
-                self.numbers.learn(order.symbol, number, order.client_order_id);
+            self.numbers.learn(order.symbol, order.child, order.client_order_id);
+            if is_traded_as(order, order.order_id) {
+                self.numbers.learn(order.symbol, order.order_id, order.client_order_id);
             }
         }
+    }
+
+    pub fn is_always_crossed(&self) -> bool {
+        self.crossed >= MOST_CROSSED
+    }
+
+    /// Whether the next look had better wait a little longer.
+    fn is_waiting_for_quiet(&self, now: Timestamp) -> bool {
+        let is_quiet = now.since(self.moved_at) >= self.config.second_look_after;
+        self.is_always_crossed() && !is_quiet && now.since(self.paused_at) < PAUSE_AT_MOST
     }
 
     /// A stream was lost: the next round comes sooner.
@@ -178,7 +211,8 @@ impl Reconciler {
     /// Notes what moves while a snapshot is on its way.
     #[inline]
     pub fn watch(&mut self, recorded: &Recorded) {
-        if self.is_watching {
+        // Between two looks it only matters when something moved.
+        if self.is_watching || self.stage == Stage::Pause {
             self.touch(recorded);
         }
     }
@@ -189,9 +223,11 @@ impl Reconciler {
         match &recorded.event {
             Event::TradeExecuted(_) | Event::PositionAdopted(_) => {
                 self.touched.positions.extend(recorded.symbol);
-                self.touched.money = true;
+                (self.touched.money, self.moved_at) = (true, recorded.at);
             }
-            Event::FundingApplied(_) | Event::TransferBooked(_) | Event::MarginMoved(_) => self.touched.money = true,
+            Event::FundingApplied(_) | Event::TransferBooked(_) | Event::MarginMoved(_) => {
+                (self.touched.money, self.moved_at) = (true, recorded.at);
+            }
             Event::LeverageSet(_) | Event::MarginTypeSet(_) | Event::HedgeModeSet(_) | Event::SettingRequested(_) => {
                 self.touched.settings = true;
             }
@@ -212,6 +248,11 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         }
         match self.reconciler.stage {
             Stage::Idle => self.begin_round(None),
+            Stage::Pause if self.reconciler.is_waiting_for_quiet(self.now) => {
+                self.reconciler.due = self.now.plus(self.reconciler.config.second_look_after);
+                self.schedule();
+                Ok(())
+            }
             Stage::Pause => {
                 self.look();
                 Ok(())
@@ -225,10 +266,11 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
 
     /// Begins a round now; one that is under way begins anew. With a reason its begin and end are recorded.
     pub(super) fn begin_round(&mut self, reason: Option<&str>) -> Result<(), Error> {
+        let began = self.exchange_time();
         let reconciler = &mut self.reconciler;
         // What was told to begin is told to end, also when it has to begin anew.
         reconciler.is_told |= reason.is_some();
-        (reconciler.began, reconciler.looks, reconciler.drifts) = (self.now, 0, 0);
+        (reconciler.began, reconciler.looks, reconciler.drifts) = (began, 0, 0);
         reconciler.seen.clear();
         reconciler.closing.clear();
         reconciler.queries.clear();
@@ -280,7 +322,17 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     fn complete_until(&self) -> Timestamp {
         let met_at = self.state.met_at.unwrap_or(self.now);
         let known = self.reconciler.income_since.or(self.state.complete_until).unwrap_or(met_at);
-        known.plus(-OVERLAP).max(met_at)
+        let overlap = if self.reconciler.is_complete { OVERLAP } else { OVERLAP_AFTER_GAP };
+        known.plus(-overlap).max(met_at)
+    }
+
+    /// The exchange's time, by the last that its market said: what is asked for is bounded by its clock, and ours may be ahead. Before
+    /// it says anything, no more than is known already.
+    fn exchange_time(&self) -> Timestamp {
+        match self.heard_until {
+            Timestamp::MIN => self.reconciler.income_since.or(self.state.complete_until).unwrap_or(self.now),
+            heard => heard.min(self.now),
+        }
     }
 
     fn inquire(&mut self, what: Asked, request: Request) {
@@ -399,6 +451,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         if (self.reconciler.again || !self.reconciler.closing.is_empty()) && !is_last {
             self.reconciler.looks += 1;
             self.reconciler.stage = Stage::Pause;
+            self.reconciler.paused_at = self.now;
             self.reconciler.due = self.now.plus(self.reconciler.config.second_look_after);
             self.schedule();
             return Ok(());
@@ -415,14 +468,22 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             false => reconciler.config.reconcile_every_while_down,
         };
         reconciler.due = self.now.plus(every);
+        let unsettled = reconciler.unsettled.due();
+        if let Some(settles_at) = unsettled {
+            // Never at once: money that moves all the time is no reason to ask all the time.
+            let soonest = self.now.plus(reconciler.config.reconcile_every_while_down);
+            reconciler.due = reconciler.due.min(settles_at.max(soonest));
+        }
         // While the account's stream is down, facts go on passing unheard.
         if !is_private_down {
             reconciler.income_since = Some(reconciler.began);
-            reconciler.is_complete = true;
+            // After a gap entries wait until every balance is explained or believed; what differs later does not stop them.
+            reconciler.is_complete |= unsettled.is_none();
             let (drifts, complete_until) = (reconciler.drifts, reconciler.began);
             // So that the next process need not read further back than this.
             let is_long = self.state.trades.saturating_sub(reconciler.trades_told) >= TELL_AFTER_TRADES;
-            if std::mem::take(&mut reconciler.is_told) || drifts > 0 || is_long {
+            let is_told = reconciler.is_complete && std::mem::take(&mut reconciler.is_told);
+            if is_told || drifts > 0 || is_long {
                 reconciler.trades_told = self.state.trades;
                 self.record(Source::Bot, None, None, ReconcileFinished { drifts, complete_until })?;
             }

@@ -45,12 +45,17 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         // What cannot be judged now is looked at again where something rests on it.
         reconciler.again |= touched != Touched::default() && (reconciler.is_told || is_new);
         for order in &snapshot.orders {
-            let Some(known) = self.state.orders.get(&order.client_order_id).copied() else {
+            let known = self.state.orders.get(&order.client_order_id).copied();
+            let Some(known) = known.filter(|known| known.symbol == order.spec.symbol) else {
                 continue;
             };
             if known.order_id != order.order_id {
-                self.reconciler.numbers.learn(known.symbol, order.order_id, order.client_order_id);
-                let has_fired = known.order_id != 0 && known.spec.order_type.is_conditional();
+                let is_conditional = known.spec.order_type.is_conditional();
+                let has_fired = known.order_id != 0 && is_conditional;
+                // Before it fires, the number of a conditional order is not one of those that trades name.
+                if has_fired || !is_conditional {
+                    self.reconciler.numbers.learn(known.symbol, order.order_id, order.client_order_id);
+                }
                 if has_fired && !touched.orders.contains(&order.client_order_id) {
                     self.fired(known, order.order_id, order.spec.qty)?;
                 }
@@ -61,9 +66,30 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             touched.money = true;
             touched.positions.extend(self.state.orders.get(id).map(|order| order.symbol));
         }
+        let is_crossed = touched.money || !touched.positions.is_empty();
+        self.reconciler.crossed = if is_crossed { self.reconciler.crossed.saturating_add(1) } else { 0 };
+        // An account on which something always moves is judged all the same: by looks that wait for a pause.
+        self.reconciler.again |= self.reconciler.is_always_crossed();
         let before = std::mem::take(&mut self.reconciler.seen);
+        // What this snapshot cannot judge, it does not refute either.
+        self.reconciler.seen.extend(before.iter().filter(|drift| touched.covers(drift)).cloned());
         let mut settled = Vec::new();
-        for drift in compare(&self.state, snapshot, &touched) {
+        let drifts = compare(&self.state, snapshot, &touched);
+        if !touched.money {
+            self.reconciler.unsettled.keep_only(&drifts);
+        }
+        let asked_at = self.reconciler.snapshot_asked_at;
+        for drift in drifts {
+            if let (Drift::Balance { asset, ours, theirs }, false) = (&drift, is_new) {
+                let amount = theirs.saturating_sub(*ours);
+                if self.reconciler.unsettled.is_settled(*asset, amount, asked_at) {
+                    settled.push(drift);
+                }
+                continue;
+            }
+            if self.is_known_namesake(&drift) {
+                continue;
+            }
             let is_confirmed = before.iter().any(|seen| seen.is_same(&drift));
             if drift.needs_second_look() && !is_new && !is_confirmed {
                 self.reconciler.again = true;
@@ -92,6 +118,12 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 let spec = order.spec;
                 let whose = if self.state.is_ours(&order.client_order_id) { "NOT OPEN" } else { "UNKNOWN" };
                 let symbol = Some(spec.symbol);
+                if self.state.orders.contains_key(&order.client_order_id) {
+                    // The state holds one order of a name. This one is told, and adopted when the other is over.
+                    self.reconciler.namesakes.insert((spec.symbol, order.client_order_id));
+                    let ours = "THE NAME OF ANOTHER SYMBOL'S ORDER";
+                    return self.drift(DriftKind::OrderForeign, symbol, &order.client_order_id, ours, "OPEN");
+                }
                 self.drift(DriftKind::OrderForeign, symbol, &order.client_order_id, whose, "OPEN")?;
                 let adopted = OrderAdopted {
                     client_order_id: order.client_order_id,
@@ -105,9 +137,9 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             }
             // The trades that are fetched say it themselves.
             Drift::OrderFilled { id, .. } => {
-                let found = snapshot.orders.iter().find(|order| order.client_order_id == *id);
-                self.reconciler.behind.extend(found.map(|found| (*id, *found)));
                 if let Some(order) = self.state.orders.get(id).copied() {
+                    let found = snapshot.order(order.symbol, id);
+                    self.reconciler.behind.extend(found.map(|found| (*id, *found)));
                     self.reconciler.again = true;
                     self.backfill(&order);
                 }
@@ -179,6 +211,15 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         }
     }
 
+    /// An order of somebody else that was told and cannot be adopted while another one has its name.
+    fn is_known_namesake(&self, drift: &Drift) -> bool {
+        let Drift::OrderForeign { order } = drift else {
+            return false;
+        };
+        let (symbol, id) = (order.spec.symbol, order.client_order_id);
+        self.state.orders.contains_key(&id) && self.reconciler.namesakes.contains(&(symbol, id))
+    }
+
     /// Trades that the exchange tells no more: how far their orders are filled is taken from the orders themselves.
     pub(super) fn give_up_trades(&mut self) -> Result<(), Error> {
         for (id, found) in std::mem::take(&mut self.reconciler.behind) {
@@ -217,7 +258,9 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     /// A modification whose answer is lost did not arrive, if the order stands unchanged when it could no longer arrive.
     fn settle_modifies(&mut self, snapshot: &AccountSnapshot, touched: &Touched) -> Result<(), Error> {
         let asked_at = self.reconciler.snapshot_asked_at;
-        let is_open = |id: &ClientOrderId| snapshot.orders.iter().any(|order| order.client_order_id == *id);
+        let is_open = |id: &ClientOrderId| {
+            self.state.orders.get(id).is_some_and(|order| snapshot.order(order.symbol, id).is_some())
+        };
         let lost = self.state.modifies.iter().filter(|(id, asked)| {
             is_open(id) && !touched.orders.contains(*id) && self.executor.is_long_past(asked.at, asked_at)
         });

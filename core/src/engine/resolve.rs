@@ -17,6 +17,14 @@ const FORGOTTEN_AFTER: Nanos = 72 * 60 * NANOS_PER_MINUTE;
 /// Ours, not the exchange's.
 const NO_CODE: i32 = 0;
 
+/// Whether trades of an order name this number. Conditional orders are counted apart from those that trade: the number of one says
+/// nothing until it has fired, and then only where the child itself was found under its name.
+pub(super) fn is_traded_as(order: &Order, number: u64) -> bool {
+    let has_fired = matches!(order.status, OrderStatus::Triggered | OrderStatus::PartiallyFilled);
+    let is_own = !order.spec.order_type.is_conditional() || (has_fired && order.child == 0);
+    number != 0 && (order.child == number || (is_own && order.order_id == number))
+}
+
 impl<S: Strategy, L: EventLog> Engine<S, L> {
     /// Whose trade it is: the exchange's list of trades names the order by its number only. `None` while an order is being asked
     /// about that it may belong to.
@@ -48,7 +56,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     fn open_order_of(&self, update: &OrderUpdate) -> Option<&Order> {
         let number = update.order_id;
         let mut of_symbol = self.state.open_orders(update.symbol);
-        of_symbol.find(|order| order.order_id == number || order.child == number)
+        of_symbol.find(|order| is_traded_as(order, number))
     }
 
     /// Whether a trade is of an order that this store gave: then it is no older than the store, whatever the clocks say.
@@ -84,7 +92,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         let Some(order) = self.state.orders.get(id).copied() else {
             return Ok(false);
         };
-        if order.order_id != order_id {
+        // Filled is only what has fired, and then it is the child that was found.
+        if order.order_id != order_id || (filled.is_positive() && order.spec.order_type.is_conditional()) {
             self.reconciler.numbers.learn(order.symbol, order_id, *id);
         }
         let is_told = self.reconciler.closing.contains_key(id);

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
+use super::patience::patiently;
 use super::reader::StoreReader;
 use super::{Error, SqliteStore, schema};
 use crate::command::OperatorCommand;
@@ -169,7 +170,7 @@ impl SqliteStore {
     fn turn_away(&mut self, which: &str, value: i64, problem: &str) -> Result<(), Error> {
         let sql =
             format!("UPDATE command_store SET status = 'FAILED', last_error = ?1 WHERE status = 'NEW' AND {which}");
-        let turned = self.connection().execute(&sql, params![problem, value]);
+        let turned = patiently(|| self.connection().execute(&sql, params![problem, value]));
         turned.map(drop).map_err(|error| Error::sqlite(self.path(), &error))
     }
 

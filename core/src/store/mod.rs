@@ -7,6 +7,7 @@ pub mod commands;
 mod error;
 mod head;
 mod memory;
+mod patience;
 mod projection;
 mod reader;
 mod row;

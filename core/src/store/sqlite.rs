@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, params, params_from_iter};
 
 use super::head::HeadFile;
+use super::patience::{WAITS_MS, patiently};
 use super::projection::Projector;
 use super::reader::{self, Checkpoint, StoreReader};
 use super::row::{Encoder, Hash, Scope};
@@ -87,10 +88,10 @@ impl SqliteStore {
         let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection
-            .execute_batch(
+            .execute_batch(&format!(
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-                 PRAGMA recursive_triggers = ON; PRAGMA wal_autocheckpoint = 4000; PRAGMA busy_timeout = 2000;",
-            )
+                 PRAGMA recursive_triggers = ON; PRAGMA wal_autocheckpoint = 4000; PRAGMA busy_timeout = {WAITS_MS};"
+            ))
             .map_err(sqlite)?;
         schema::migrate(&mut connection, path)?;
         let projector = Projector::load(&connection).map_err(sqlite)?;
@@ -244,7 +245,9 @@ impl SqliteStore {
     fn begin(&mut self) -> Result<(), Error> {
         if !self.in_transaction {
             // Immediate: one that upgrades later gets BUSY at once, whatever the timeout.
-            self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| Error::sqlite(&self.path, &error))?;
+            // Who else writes has to end first; nothing of ours is written yet, so nothing is in doubt meanwhile.
+            patiently(|| self.connection.execute_batch("BEGIN IMMEDIATE"))
+                .map_err(|error| Error::sqlite(&self.path, &error))?;
             self.in_transaction = true;
         }
         Ok(())

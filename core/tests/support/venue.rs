@@ -134,6 +134,11 @@ impl Venue {
         }
     }
 
+    /// Whether everything that was asked is answered.
+    pub fn is_served<L: EventLog>(&self, desk: &Desk<L>) -> bool {
+        self.answered == desk.sent.len()
+    }
+
     /// Lets time pass, and answers meanwhile.
     pub fn wait<L: EventLog>(&mut self, desk: &mut Desk<L>, seconds: i64) {
         self.serve(desk);
