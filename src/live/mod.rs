@@ -60,9 +60,7 @@ impl LiveJob {
         };
         let lock = match &credentials {
             None => None,
-            Some(credentials) => {
-                Some(AccountLock::take(&options.secrets, &hosts.rest, credentials.api_key.reveal())?)
-            }
+            Some(credentials) => Some(AccountLock::take(&options.secrets, &hosts.rest, credentials.api_key.reveal())?),
         };
         let key = credentials.as_ref().map(api_key).transpose()?;
         let connection = Connection::open(&hosts, credentials.map(|credentials| credentials.api_key))?;
