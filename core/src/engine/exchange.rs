@@ -323,7 +323,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     }
 
     /// The order is there. Whether a cancel of it arrived is another question, which stays open.
-    fn showed_itself(&mut self, id: &ClientOrderId) {
+    pub(super) fn showed_itself(&mut self, id: &ClientOrderId) {
         if !self.state.cancels.contains_key(id) {
             self.executor.settled(id);
         }

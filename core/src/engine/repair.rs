@@ -267,7 +267,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         for (id, asked) in lost.map(|(id, asked)| (*id, *asked)).collect::<Vec<_>>() {
             let message = "the modification never arrived: the order stands unchanged".into();
             self.modify_rejected(&id, asked.command, ExchangeError { code: NEVER_ARRIVED, message })?;
-            self.settled(&id);
+            // Whether a cancel of it arrived is another question.
+            self.showed_itself(&id);
         }
         Ok(())
     }
