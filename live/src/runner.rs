@@ -193,6 +193,7 @@ impl<S: Strategy> Runner<S> {
     fn first_running(&mut self, now: Timestamp) -> Result<(), Error> {
         self.parts.service.ready();
         tracing::info!("reconciled with the exchange; the strategy runs");
+        self.tell_warm_up();
         let Some(leverage) = self.parts.leverage else { return Ok(()) };
         let state = self.bot.engine().state();
         let (session, symbols) = (state.session, state.symbols.len());
@@ -202,6 +203,23 @@ impl<S: Strategy> Runner<S> {
             self.hear(now, News::Operator(&OperatorCommand { key, who: "--leverage".into(), order }))?;
         }
         Ok(())
+    }
+
+    /// A backtest refuses to run with too few bars. Live they come with time.
+    fn tell_warm_up(&self) {
+        let engine = self.bot.engine();
+        let wanted = engine.strategy().warm_up() as u64;
+        for symbol in (0..engine.state().symbols.len()).map(|index| SymbolId(index as u16)) {
+            let (name, heard) = (engine.state().symbol_name(symbol), engine.market().bars_heard(symbol));
+            if heard < wanted {
+                tracing::warn!(
+                    symbol = name,
+                    heard,
+                    wanted,
+                    "the exchange has fewer bars than the strategy warms up with"
+                );
+            }
+        }
     }
 
     fn take_operators(&mut self, now: Timestamp) -> Result<(), Error> {
