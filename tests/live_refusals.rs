@@ -144,6 +144,24 @@ fn what_the_exchange_says_at_the_start_is_a_sentence() {
             "option --param: unknown parameter `fats` of sma_cross; it has *\nhint: did you mean `--param fast=...`?",
         ),
         (
+            "a leverage that no bracket allows",
+            nothing.clone(),
+            "--leverage 151",
+            "option --leverage: 151 is not allowed for BTCUSDT: give 1 to 150",
+        ),
+        (
+            "no leverage",
+            nothing.clone(),
+            "--leverage 0",
+            "option --leverage: 0 is not allowed for BTCUSDT: give 1 to 150",
+        ),
+        (
+            "a strategy that would hear nothing",
+            nothing.clone(),
+            "--strategy market_maker --streams bars",
+            "option --streams: market_maker follows the book ticker, and `book` is not listened to\nhint: add book",
+        ),
+        (
             "parameters that contradict each other",
             nothing.clone(),
             "--param fast=40",
