@@ -29,6 +29,7 @@ deny:
 # The speed figures of docs/benchmarks.md.
 bench:
     cargo bench --bench engine
+    cargo bench -p alphaengine-live --bench live
 
 # The long tests of live trading at full length: 200 kills, and 24 simulated hours at 60x (about half an hour).
 soak:

@@ -16,12 +16,16 @@ mod commands;
 mod exchange;
 mod link;
 mod market;
+mod numbers;
 mod operator;
 mod reconcile;
+mod rehearsal;
 mod repair;
 mod resolve;
 
 pub use reconcile::LiveConfig;
+
+use std::collections::VecDeque;
 
 use crate::account::Account;
 use crate::command::StopPolicy;
@@ -95,6 +99,8 @@ pub struct Engine<S, L> {
     recorded: Vec<Recorded>,
     outgoing: Vec<Outgoing>,
     closed_bars: Vec<Bar>,
+    /// Bars that were heard before the strategy started.
+    rehearsal: VecDeque<(SymbolId, Bar)>,
     /// Money or positions moved at this instant, and the equity after it is not observed yet.
     is_unobserved: bool,
     /// The exchange's time of the newest market update that was heard.
@@ -208,6 +214,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             recorded: Vec::with_capacity(16),
             outgoing: Vec::with_capacity(16),
             closed_bars: Vec::new(),
+            rehearsal: VecDeque::new(),
             is_unobserved: false,
             heard_until: Timestamp::MIN,
             commands_now: 0,
@@ -370,6 +377,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         }
         self.life = Life::Begun;
         self.now = at;
+        self.executor.begin(at);
         let today = self.now.floor_to(NANOS_PER_DAY);
         // Of the days that passed while nothing ran, only the last midnight is told.
         let passed = self.state.seq > 0 && self.state.at < today;
@@ -432,6 +440,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             self.finish_inherited()?;
         }
         self.call(|strategy, ctx| strategy.on_start(ctx))?;
+        self.rehearse()?;
         self.fire_timers()?;
         self.schedule();
         Ok(())

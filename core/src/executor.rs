@@ -2,7 +2,8 @@
 //!
 //! A lost answer is a state of its own. It is asked about after 0.25, 1, 2 and 5 seconds and then every 5; only an answer that
 //! says "not there", to a question asked when the request could no longer arrive, proves that an order does not exist
-//! (`binance-usdm.md` section 7.3). Nothing is ever sent a second time.
+//! (`binance-usdm.md` section 7.3). A request may have waited for a limit before it left, a close even through a ban of minutes: so
+//! the time counts from its loss, and one without an answer proves nothing. Nothing is ever sent a second time.
 
 use crate::exchange::Setting;
 use crate::id::{ClientOrderId, CommandId, RequestId};
@@ -64,7 +65,8 @@ pub struct Executor {
     /// Few at any time, so a scan beats a map.
     in_flight: Vec<(RequestId, Sent)>,
     doubts: Vec<Doubt>,
-    /// How long after sending a request can still be accepted: the receive window and a margin.
+    recv_window: Nanos,
+    /// How long after leaving a request can still be accepted: the receive window and a margin.
     acceptance: Nanos,
 }
 
@@ -73,13 +75,21 @@ pub struct Executor {
 struct Doubt {
     order: ClientOrderId,
     lost_at: Timestamp,
+    /// Nothing about the order left after this.
+    left_by: Timestamp,
     asked: usize,
     due: Timestamp,
 }
 
 impl Executor {
     pub fn new(recv_window: Nanos, margin: Nanos) -> Executor {
-        Executor { last_request: 0, in_flight: Vec::new(), doubts: Vec::new(), acceptance: recv_window + margin }
+        Executor {
+            last_request: 0,
+            in_flight: Vec::new(),
+            doubts: Vec::new(),
+            recv_window,
+            acceptance: recv_window + margin,
+        }
     }
 
     /// Numbers a request.
@@ -111,8 +121,16 @@ impl Executor {
 
     /// The answer to a request about this order is lost. After a second loss the questions go on as they were.
     pub fn doubt(&mut self, order: ClientOrderId, at: Timestamp) {
-        if self.doubts.iter().all(|doubt| doubt.order != order) {
-            self.doubts.push(Doubt { order, lost_at: at, asked: 0, due: at.plus(ASK_AFTER[0]) });
+        match self.doubts.iter_mut().find(|doubt| doubt.order == order) {
+            Some(doubt) => doubt.left_by = doubt.left_by.max(at),
+            None => self.doubts.push(Doubt { order, lost_at: at, left_by: at, asked: 0, due: at.plus(ASK_AFTER[0]) }),
+        }
+    }
+
+    /// A new process begins. What the one before had not sent when it wrote its last event, it may have sent until it ended.
+    pub fn begin(&mut self, at: Timestamp) {
+        for doubt in &mut self.doubts {
+            doubt.left_by = doubt.left_by.max(at);
         }
     }
 
@@ -141,10 +159,23 @@ impl Executor {
         due
     }
 
-    /// Whether the answer to a question proves that a request of which it shows nothing never arrived: the question was asked
-    /// when the request could no longer be accepted.
-    pub fn proves_absence(&self, sent_at: Timestamp, asked_at: Timestamp) -> bool {
-        asked_at > sent_at.plus(self.acceptance)
+    /// Whether the answer to a question proves that a request about an order of which it shows nothing never arrived: the question
+    /// was asked when the request could no longer be accepted.
+    pub fn proves_absence(&self, order: &ClientOrderId, sent_at: Timestamp, asked_at: Timestamp) -> bool {
+        let concerns = |sent: &Sent| match sent {
+            Sent::Place(of) | Sent::Cancel { order: of, .. } | Sent::Modify { order: of, .. } => of == order,
+            Sent::Query { .. } | Sent::Set { .. } | Sent::Reconcile { .. } => false,
+        };
+        if self.in_flight().any(concerns) {
+            return false;
+        }
+        let left_by = self.doubts.iter().find(|doubt| doubt.order == *order).map_or(sent_at, |doubt| doubt.left_by);
+        asked_at > left_by.max(sent_at).plus(self.acceptance)
+    }
+
+    /// The same for a change that is not given up for lost anywhere. It may wait for a limit as long as it may be on its way.
+    pub fn is_long_past(&self, sent_at: Timestamp, asked_at: Timestamp) -> bool {
+        asked_at > sent_at.plus(self.recv_window + self.acceptance)
     }
 }
 
@@ -168,7 +199,7 @@ mod tests {
             let at = executor.wake_at();
             assert_eq!(executor.due(at), [order]);
             asked.push(at.since(seconds(100)) / NANOS_PER_MILLI);
-            proven.push(executor.proves_absence(seconds(100), at));
+            proven.push(executor.proves_absence(&order, seconds(100), at));
         }
         assert_eq!(asked, [250, 1_000, 2_000, 5_000, 10_000, 15_000]);
         assert_eq!(proven, [false, false, false, true, true, true]);
@@ -177,6 +208,24 @@ mod tests {
         assert_eq!(executor.wake_at(), seconds(120));
         executor.settled(&order);
         assert_eq!(executor.wake_at(), Timestamp::MAX);
+    }
+
+    #[test]
+    fn what_may_have_left_late_is_not_proven_absent_early() {
+        let mut executor = Executor::new(2 * NANOS_PER_SECOND, NANOS_PER_SECOND);
+        let order: ClientOrderId = "ae-1".parse().unwrap();
+        let id = executor.send(Sent::Place(order));
+        assert!(!executor.proves_absence(&order, seconds(100), seconds(400)), "it waits for the end of a ban");
+        executor.answered(id);
+        executor.doubt(order, seconds(400));
+        assert!(!executor.proves_absence(&order, seconds(100), seconds(403)));
+        assert!(executor.proves_absence(&order, seconds(100), seconds(404)));
+        executor.begin(seconds(410));
+        assert!(!executor.proves_absence(&order, seconds(100), seconds(413)));
+        assert!(executor.proves_absence(&order, seconds(100), seconds(414)));
+        assert!(
+            !executor.is_long_past(seconds(100), seconds(105)) && executor.is_long_past(seconds(100), seconds(106))
+        );
     }
 
     #[test]

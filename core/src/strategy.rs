@@ -52,7 +52,9 @@ pub trait Strategy: Sized {
     /// Builds the strategy from its parameters. An `Err` is a sentence about parameters that do not go together.
     fn new(params: &Params, instruments: &Instruments) -> Result<Self, String>;
 
-    /// How many bars of the base timeframe it needs before its first decision. A run with fewer is an error.
+    /// How many bars of the base timeframe it needs before its first decision. A backtest with fewer is an error. A live session
+    /// plays one bar less of the past to `on_bar` after `on_start` and drops what the strategy says to them, so that the first
+    /// decision is about the present.
     fn warm_up(&self) -> usize {
         0
     }

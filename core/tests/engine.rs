@@ -866,16 +866,24 @@ mod recovery {
             })
             .collect();
         assert_eq!(asked, BTreeSet::from([requested, lost, cancelled]));
-        // The receive window of all of them is over, so one answer is enough.
-        for outgoing in sent {
-            let Request::QueryOrder { client_order_id, .. } = outgoing.request else { unreachable!() };
-            let outcome = match client_order_id {
-                name if name == requested => Outcome::NotFound,
-                name if name == lost => Outcome::Found { order_id: 90, filled: Qty::ZERO, standing: Standing::Open },
-                _ => Outcome::Found { order_id: 91, filled: Qty::ZERO, standing: Standing::Open },
-            };
-            desk.answer(outgoing.id, outcome);
-        }
+        let answer = |desk: &mut Desk<_>, sent: Vec<alphaengine_core::exchange::Outgoing>| {
+            for outgoing in sent {
+                let Request::QueryOrder { client_order_id, .. } = outgoing.request else { unreachable!() };
+                let outcome = match client_order_id {
+                    name if name == requested => Outcome::NotFound,
+                    name if name == lost => {
+                        Outcome::Found { order_id: 90, filled: Qty::ZERO, standing: Standing::Open }
+                    }
+                    _ => Outcome::Found { order_id: 91, filled: Qty::ZERO, standing: Standing::Open },
+                };
+                desk.answer(outgoing.id, outcome);
+            }
+        };
+        // They were given long ago, but what waited for a limit may have left until the process ended.
+        answer(&mut desk, sent);
+        assert!(desk.state().orders.contains_key(&requested) && !desk.state().cancels.is_empty());
+        let sent = desk.wait(11 * SECOND);
+        answer(&mut desk, sent);
         assert_eq!(
             desk.state().orders.keys().copied().collect::<BTreeSet<_>>(),
             BTreeSet::from([known, lost, cancelled])

@@ -411,6 +411,22 @@ mod rounds {
     }
 
     #[test]
+    fn an_order_that_waits_to_be_sent_is_not_proven_absent() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        // A ban holds it back, and nobody has answered. Meanwhile somebody else trades, so it is asked about.
+        let (name, id) = desk.place(limit("1", "90"));
+        venue.wait(&mut desk, 60);
+        venue.trade(desk.now, 7, 70, "1", "90");
+        venue.wait(&mut desk, 35);
+        assert!(venue.asked().iter().any(|line| line.starts_with("query")), "{:?}", venue.asked);
+        assert!(desk.state().orders.contains_key(&name), "{:?}", desk.types());
+        desk.answer(id.unwrap(), Outcome::Placed { order_id: 71 });
+        assert_eq!(desk.state().orders[&name].order_id, 71);
+        check(&desk);
+    }
+
+    #[test]
     fn a_setting_without_an_answer_is_settled_by_the_snapshot() {
         for (found, expected) in [(7, "LeverageSet"), (20, "SettingRejected")] {
             let mut venue = Venue::new();

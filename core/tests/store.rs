@@ -75,6 +75,10 @@ impl Shelf {
 }
 
 /// A day on which nearly everything happens.
+fn usdt() -> alphaengine_core::id::Asset {
+    "USDT".parse().unwrap()
+}
+
 fn busy<L: EventLog>(desk: &mut Desk<L>) {
     let sell = |quantity: &str| OrderSpec::market(BTC, Side::Sell, qty(quantity));
     desk.open();
@@ -172,8 +176,8 @@ mod contract {
         let known = [
             key,
             funding_key("BTCUSDT", &payment(PositionSide::Both)),
-            transfer_key(TransferReason::Deposit, 0),
-            transfer_key(TransferReason::Withdraw, 1),
+            transfer_key(TransferReason::Deposit, usdt(), 0),
+            transfer_key(TransferReason::Withdraw, usdt(), 1),
             "order:ae-0123456789abcdef-000000000001".to_owned(),
             "operator:pause".to_owned(),
         ];
@@ -184,7 +188,9 @@ mod contract {
             trade_key("BTCUSDT", 7),
             trade_key("ETHUSDT", 1_002),
             funding_key("BTCUSDT", &payment(PositionSide::Long)),
-            transfer_key(TransferReason::Deposit, 1),
+            transfer_key(TransferReason::Deposit, usdt(), 1),
+            // The other side of a conversion.
+            transfer_key(TransferReason::Deposit, "BNB".parse().unwrap(), 0),
             "operator:stop".to_owned(),
         ];
         for key in unknown {
@@ -196,7 +202,7 @@ mod contract {
         let refused = log.append(&[again]).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            format!("the fact `{}` is in the log already", transfer_key(TransferReason::Deposit, 0))
+            format!("the fact `{}` is in the log already", transfer_key(TransferReason::Deposit, usdt(), 0))
         );
     }
 
@@ -277,7 +283,7 @@ mod contract {
         let twice = Recorded { seq: 4, ..transfer.clone() };
         for (bad, expected) in [
             (gap, "event 9 contradicts the state: event 9 does not follow on event 3"),
-            (twice, "the fact `binance:futures:deposit:00000000000000000000` is in the log already"),
+            (twice, "the fact `binance:futures:deposit:USDT:00000000000000000000` is in the log already"),
         ] {
             let shelf = Shelf::new();
             let mut store = shelf.create();
@@ -389,7 +395,7 @@ session_report: session_id report_json";
         let sql = "SELECT dedup_key FROM event_store WHERE dedup_key NOT LIKE 'event:%' AND symbol IS NOT 'ETHUSDT'
                    GROUP BY event_type ORDER BY seq";
         let expected = [
-            "binance:futures:deposit:00000000000000000000",
+            "binance:futures:deposit:USDT:00000000000000000000",
             "order:ae-0123456789abcdef-000000000001",
             "binance:futures:BTCUSDT:trade:00000000000000001002",
             "binance:futures:BTCUSDT:funding:BOTH:00000001746360000000",
@@ -448,6 +454,24 @@ PRAGMA integrity_check;  PRAGMA wal_checkpoint(TRUNCATE);
             shelf.open().unwrap().close().unwrap();
         }
         assert_eq!(dump(), before, "migrations run once");
+    }
+
+    /// A store of version 1, which had no index of the commands without an answer.
+    #[test]
+    fn an_older_store_is_read_as_it_is_and_brought_up_when_it_goes_on() {
+        let events = day();
+        let shelf = Shelf::holding(&events);
+        let version = || rows(&shelf.sql(), "PRAGMA user_version").remove(0);
+        let objects = || rows(&shelf.sql(), "SELECT type, name, sql FROM sqlite_schema ORDER BY 1, 2");
+        let commands = || rows(&shelf.sql(), "SELECT * FROM command_store");
+        let (new, before) = (objects(), commands());
+        shelf.sql().execute_batch("DROP INDEX command_unanswered; PRAGMA user_version = 1").unwrap();
+        assert_ne!(objects(), new);
+        let read: Vec<Recorded> = shelf.reader().events().unwrap().map(Result::unwrap).collect();
+        assert_eq!((read, version().as_str()), (events, "1"));
+        shelf.open().unwrap().close().unwrap();
+        assert_eq!((objects(), commands(), version()), (new, before, VERSION.to_string()));
+        assert!(shelf.reader().verify().unwrap().is_good());
     }
 }
 

@@ -10,7 +10,7 @@ use alphaengine_core::link::LinkUpdate;
 use alphaengine_core::market::MarketUpdate;
 use alphaengine_core::store::EventLog;
 use alphaengine_core::strategy::Strategy;
-use alphaengine_core::units::Timestamp;
+use alphaengine_core::units::{Nanos, Timestamp};
 
 use crate::binance::Session;
 use crate::wire::{Effect, Heard, HttpId, HttpResponse, SocketId, TimerId, TransportError};
@@ -67,6 +67,9 @@ pub struct Bot<S, L> {
     /// What the last news told about the way to the exchange, for the log.
     links: Vec<LinkUpdate>,
     now: Timestamp,
+    /// How far the bot's time is before the local clock: that of the process which wrote the store may have been ahead. Its time
+    /// goes on from there; if it stood still until ours has caught up, nothing would ever be due.
+    lead: Nanos,
 }
 
 impl<S: Strategy, L: EventLog> Bot<S, L> {
@@ -81,20 +84,21 @@ impl<S: Strategy, L: EventLog> Bot<S, L> {
             requests: Vec::new(),
             links: Vec::new(),
             now: Timestamp::MIN,
+            lead: 0,
         }
     }
 
     /// Begins to connect.
     pub fn start(&mut self, at: Timestamp) -> Result<(), engine::Error> {
-        // The local clock may be behind that of the process that wrote the store.
-        self.now = at.max(self.engine.state().at);
+        self.lead = self.engine.state().at.since(at).max(0);
+        self.now = at.plus(self.lead);
         self.session.start(self.now);
         self.settle()
     }
 
-    /// Takes one piece of news. Times may not go back: a clock that was set back stands still until it has caught up.
+    /// Takes one piece of news. Times do not go back: what waited while the bot was woken counts as heard now.
     pub fn hear(&mut self, at: Timestamp, news: News<'_>) -> Result<(), engine::Error> {
-        self.now = self.now.max(at);
+        self.now = self.now.max(at.plus(self.lead));
         self.links.clear();
         let at = self.now;
         match news {
@@ -114,10 +118,13 @@ impl<S: Strategy, L: EventLog> Bot<S, L> {
         self.settle()
     }
 
-    /// When [`News::Wake`] is due.
+    /// When [`News::Wake`] is due on the local clock.
     pub fn wake_at(&self) -> Timestamp {
         let timer = self.timers.first().map_or(Timestamp::MAX, |(at, _)| *at);
-        timer.min(self.engine.wake_at())
+        match timer.min(self.engine.wake_at()) {
+            Timestamp::MAX => Timestamp::MAX,
+            due => due.plus(-self.lead),
+        }
     }
 
     /// What the driver has to carry out, in order: HTTP requests and socket work only.
@@ -142,6 +149,7 @@ impl<S: Strategy, L: EventLog> Bot<S, L> {
         &self.session
     }
 
+    /// The bot's time.
     pub fn now(&self) -> Timestamp {
         self.now
     }

@@ -22,3 +22,6 @@ pub mod stepper;
 pub mod logging;
 pub mod secrets;
 pub mod service;
+
+#[cfg(determinism_probe)]
+pub mod determinism_probe;

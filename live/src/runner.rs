@@ -27,6 +27,9 @@ const SHOW_STATUS_EVERY: Nanos = NANOS_PER_SECOND;
 /// A stop that was asked for ends after this, whatever is still open.
 const STOP_WITHIN: Nanos = 8 * NANOS_PER_SECOND;
 
+/// Then this long for what was said last: a dead man's switch that is taken back, or orders that were to stay are cancelled.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// What a runner needs beside the bot.
 pub struct Parts {
     pub driver: Driver,
@@ -93,6 +96,9 @@ impl<S: Strategy> Runner<S> {
             recorder.flush();
         }
         self.parts.status.clear();
+        if matches!(ended, Ok(Ended::InOrder)) {
+            self.parts.driver.farewell(FAREWELL);
+        }
         (self.bot, ended)
     }
 
@@ -319,5 +325,5 @@ fn tell_link(link: &LinkUpdate) {
 
 /// How long a runner may take to stop; for those who wait for it.
 pub const fn stop_within() -> Duration {
-    Duration::from_nanos(STOP_WITHIN as u64)
+    Duration::from_nanos(STOP_WITHIN as u64).saturating_add(FAREWELL)
 }

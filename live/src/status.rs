@@ -1,6 +1,11 @@
 //! The Status is one line on a terminal: equity, position, orders, streams, weight, latency.
+//!
+//! A thread of its own writes it: a terminal that is stopped, or a remote one that hangs, must not hold up whoever trades.
 
 use std::io::{IsTerminal, Write};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
 
 use alphaengine_core::link::Route;
 use alphaengine_core::order::PositionSide;
@@ -10,31 +15,75 @@ use alphaengine_core::units::NANOS_PER_MILLI;
 
 use crate::bot::Bot;
 
+/// How long the end waits until the line is taken away.
+const FAREWELL: Duration = Duration::from_millis(200);
+
 /// Shows the line, on a terminal only.
 #[derive(Debug)]
 pub struct Status {
-    is_terminal: bool,
+    /// `None` where there is no terminal.
+    terminal: Option<SyncSender<Order>>,
     is_shown: bool,
+}
+
+#[derive(Debug)]
+enum Order {
+    Show(String),
+    Clear(SyncSender<()>),
 }
 
 impl Status {
     /// `wanted` is false where the log is read by a program.
     pub fn new(wanted: bool) -> Status {
-        Status { is_terminal: wanted && std::io::stderr().is_terminal(), is_shown: false }
+        if wanted && std::io::stderr().is_terminal() {
+            Status::on(std::io::stderr())
+        } else {
+            Status { terminal: None, is_shown: false }
+        }
+    }
+
+    /// Without a thread there is no line: nothing else rests on it.
+    fn on(terminal: impl Write + Send + 'static) -> Status {
+        let (orders, receive) = sync_channel(1);
+        let name = "alphaengine-status".to_owned();
+        let thread = thread::Builder::new().name(name).spawn(move || write_all(terminal, &receive));
+        Status { terminal: thread.ok().map(|_| orders), is_shown: false }
     }
 
     pub fn show<S: Strategy, L: EventLog>(&mut self, bot: &Bot<S, L>) {
-        if self.is_terminal {
-            let line: String = line(bot).chars().take(160).collect();
-            let _ = write!(std::io::stderr().lock(), "\r\x1b[2K{line}");
-            self.is_shown = true;
+        if self.terminal.is_some() {
+            self.put(line(bot).chars().take(160).collect());
+        }
+    }
+
+    /// A line for which there is no room is left out; the next one is newer.
+    fn put(&mut self, line: String) {
+        if let Some(terminal) = &self.terminal {
+            self.is_shown |= terminal.try_send(Order::Show(line)).is_ok();
         }
     }
 
     /// Takes the line away, so that what is written next stands alone.
     pub fn clear(&mut self) {
-        if std::mem::take(&mut self.is_shown) {
-            let _ = write!(std::io::stderr().lock(), "\r\x1b[2K");
+        if let Some(terminal) = self.terminal.as_ref().filter(|_| std::mem::take(&mut self.is_shown)) {
+            let (done, wait) = sync_channel(1);
+            if terminal.try_send(Order::Clear(done)).is_ok() {
+                let _ = wait.recv_timeout(FAREWELL);
+            }
+        }
+    }
+}
+
+/// A write that fails is forgotten: the line says nothing that is not in the store.
+fn write_all(mut terminal: impl Write, orders: &Receiver<Order>) {
+    for order in orders {
+        let (line, done) = match order {
+            Order::Show(line) => (line, None),
+            Order::Clear(done) => (String::new(), Some(done)),
+        };
+        let _ = write!(terminal, "\r\x1b[2K{line}").and_then(|()| terminal.flush());
+        if let Some(done) = done {
+            let _ = done.try_send(());
         }
     }
 }
@@ -69,4 +118,52 @@ pub fn line<S: Strategy, L: EventLog>(bot: &Bot<S, L>) -> String {
 fn streams(up: &[Route]) -> String {
     let names: Vec<&str> = up.iter().map(|route| route.name()).collect();
     if names.is_empty() { "down".to_owned() } else { names.join("+").to_lowercase() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// A terminal that takes nothing while its lock is held.
+    #[derive(Clone, Default)]
+    struct Terminal(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Terminal {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_terminal_that_is_stopped_holds_nobody_up() {
+        let terminal = Terminal::default();
+        let mut status = Status::on(terminal.clone());
+        let stopped = terminal.0.lock().unwrap();
+        for number in 0..100 {
+            status.put(format!("line {number}"));
+        }
+        status.clear();
+        assert!(stopped.is_empty());
+        drop(stopped);
+    }
+
+    #[test]
+    fn a_line_is_shown_and_taken_away() {
+        let terminal = Terminal::default();
+        let mut status = Status::on(terminal.clone());
+        status.put("all is well".into());
+        while terminal.0.lock().unwrap().is_empty() {
+            thread::yield_now();
+        }
+        status.clear();
+        let written = String::from_utf8(terminal.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(written, "\r\x1b[2Kall is well\r\x1b[2K");
+    }
 }

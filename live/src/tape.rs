@@ -3,6 +3,9 @@
 //! Its lines are those of a recording: the local time in nanoseconds, a space, and the raw JSON frame. What is no frame (answers,
 //! sockets, operators, the moments at which the bot was woken) stands between them as an object with the key `ae`, which a reader
 //! of market data passes over. A frame belongs to the socket that the last `frames` line named.
+//!
+//! A listen key lets whoever has it read along, for as long as the bot keeps it alive. On the tape it has another name, the same
+//! everywhere, so that the bot which hears the tape finds it again. And only the owner can read a tape: it tells of an account.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -15,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::bot::News;
+use crate::logging::redact;
 use crate::wire::{HttpId, HttpResponse, SocketId, TransportError};
 
 /// What a tape begins with: all that the bot was made of, secrets left out.
@@ -80,16 +84,23 @@ pub struct Recorder {
     out: BufWriter<File>,
     path: PathBuf,
     socket: Option<SocketId>,
+    /// The listen keys that the exchange gave, the newest last.
+    listen_keys: Vec<String>,
+    keys_given: u64,
     problem: Option<io::Error>,
 }
+
+/// So many listen keys are known at a time: events of older ones are long over.
+const LISTEN_KEYS: usize = 4;
 
 impl Recorder {
     /// Begins a tape in this directory, named by the time.
     pub fn create(directory: &Path, at: Timestamp, begin: &Begin) -> io::Result<Recorder> {
         std::fs::create_dir_all(directory)?;
         let path = directory.join(format!("tape-{}.jsonl", at.millis()));
-        let out = BufWriter::new(File::create_new(&path)?);
-        let mut recorder = Recorder { out, path, socket: None, problem: None };
+        let out = BufWriter::new(private(&path)?);
+        let listen_keys = Vec::new();
+        let mut recorder = Recorder { out, path, socket: None, listen_keys, keys_given: 0, problem: None };
         recorder.mark(at, &Mark::Begin(Box::new(begin.clone())));
         recorder.mark(at, &Mark::Start);
         match recorder.problem.take() {
@@ -112,8 +123,12 @@ impl Recorder {
         match news {
             News::Frame { socket, text } => self.frame(at, *socket, text),
             News::Http { id, answer: Ok(response) } => {
-                let (status, headers) = (response.status, response.headers.clone());
-                let body = String::from_utf8_lossy(&response.body).into_owned();
+                // A redirect may quote the signed query.
+                let shown = |(name, value): &(String, String)| (name.clone(), redact(value).into_owned());
+                let (status, headers) = (response.status, response.headers.iter().map(shown).collect());
+                let body = String::from_utf8_lossy(&response.body);
+                self.learn_listen_key(&body);
+                let body = if body.contains("listenKey") { self.without_listen_keys(&body) } else { body.into_owned() };
                 self.mark(at, &Mark::Http { id: id.0, status, headers, body });
             }
             News::Http { id, answer: Err(error) } => {
@@ -140,7 +155,37 @@ impl Recorder {
         }
     }
 
+    /// The answer that gives a listen key has nothing else in it.
+    fn learn_listen_key(&mut self, body: &str) {
+        let value = body.trim_start().starts_with(r#"{"listenKey""#).then(|| serde_json::from_str::<Value>(body));
+        let Some(Ok(value)) = value else { return };
+        let Some(key) = value.get("listenKey").and_then(Value::as_str).filter(|key| !key.is_empty()) else { return };
+        if self.listen_keys.iter().any(|known| known == key) {
+            return;
+        }
+        if self.listen_keys.len() == LISTEN_KEYS {
+            self.listen_keys.remove(0);
+        }
+        self.listen_keys.push(key.to_owned());
+        self.keys_given += 1;
+    }
+
+    fn without_listen_keys(&self, text: &str) -> String {
+        let first = self.keys_given - self.listen_keys.len() as u64;
+        let name = |(place, key): (u64, &String)| (format!("listen-key-{}", first + place), key.clone());
+        let names: Vec<(String, String)> = (1..).zip(&self.listen_keys).map(name).collect();
+        names.iter().fold(text.to_owned(), |text, (name, key)| text.replace(key, name))
+    }
+
     fn frame(&mut self, at: Timestamp, socket: SocketId, text: &[u8]) {
+        if text.windows(LISTEN_KEY.len()).any(|part| part == LISTEN_KEY) {
+            let text = self.without_listen_keys(&String::from_utf8_lossy(text));
+            return self.plain_frame(at, socket, text.as_bytes());
+        }
+        self.plain_frame(at, socket, text);
+    }
+
+    fn plain_frame(&mut self, at: Timestamp, socket: SocketId, text: &[u8]) {
         let is_line = text.starts_with(b"{") && !text.contains(&b'\n') && std::str::from_utf8(text).is_ok();
         if !is_line {
             let text = String::from_utf8_lossy(text).into_owned();
@@ -173,6 +218,18 @@ impl Recorder {
             self.problem = Some(error);
         }
     }
+}
+
+/// What the frames have in them that name a listen key.
+const LISTEN_KEY: &[u8] = b"listenKey";
+
+/// A new file that its owner alone can read.
+fn private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// One thing on a tape.
@@ -299,5 +356,51 @@ impl Reader {
             Mark::End => Entry::End,
         };
         Ok(Some((at, entry)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_listen_key_is_on_a_tape_and_the_bot_that_hears_it_finds_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let begin = Begin { program: String::new(), store: String::new(), seq: 0, recipe: Value::Null };
+        let mut recorder = Recorder::create(folder.path(), Timestamp::ZERO, &begin).unwrap();
+        let answer = |body: &str| News::Http {
+            id: HttpId(1),
+            answer: Ok(HttpResponse {
+                status: 200,
+                headers: vec![("location".into(), "https://h/?signature=canary".into())],
+                body: body.as_bytes().to_vec(),
+            }),
+        };
+        let expired = |key: &str| format!(r#"{{"e":"listenKeyExpired","E":1,"listenKey":"{key}"}}"#);
+        let socket = SocketId(1);
+        recorder.write(Timestamp::ZERO, &answer(r#"{"listenKey":"canary-one"}"#));
+        recorder.write(Timestamp::ZERO, &answer(r#"{"listenKey":"canary-two"}"#));
+        recorder.write(Timestamp::ZERO, &answer(r#"{"listenKey":"canary-two"}"#));
+        recorder.write(Timestamp::ZERO, &News::Frame { socket, text: expired("canary-one").as_bytes() });
+        recorder.write(Timestamp::ZERO, &News::Frame { socket, text: expired("canary-two").as_bytes() });
+        recorder.flush();
+        let text = std::fs::read_to_string(recorder.path()).unwrap();
+        assert!(!text.contains("canary"), "{text}");
+        let mut reader = Reader::open(recorder.path()).unwrap();
+        let mut told = Vec::new();
+        while let Some((_, entry)) = reader.next_entry().unwrap() {
+            match entry {
+                Entry::Http { answer: Ok(response), .. } => told.push(String::from_utf8(response.body).unwrap()),
+                Entry::Frame { text, .. } => told.push(String::from_utf8(text).unwrap()),
+                _ => {}
+            }
+        }
+        let given = |number: u32| format!(r#"{{"listenKey":"listen-key-{number}"}}"#);
+        assert_eq!(told, [given(1), given(2), given(2), expired("listen-key-1"), expired("listen-key-2")]);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(recorder.path()).unwrap().permissions().mode() & 0o777, 0o600);
+        }
     }
 }

@@ -382,3 +382,23 @@ fn a_path_that_makes_no_url_is_not_sent() {
     let mut kit = Kit::new("http://127.0.0.1:1");
     assert!(matches!(kit.ask(Method::Get, ":bad", "", PATIENCE), Err(TransportError::NotSent(_))));
 }
+
+#[test]
+fn what_was_said_last_is_heard_and_waited_for_only_so_long() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let slow = json(200, "{}").set_delay(SHORT);
+    let (server, mut kit) = runtime.block_on(exchange(slow));
+    kit.driver.farewell(PATIENCE);
+    let request = kit.request(Method::Post, "/fapi/v1/countdownCancelAll", "countdownTime=0", PATIENCE);
+    let id = kit.send(request);
+    kit.driver.farewell(PATIENCE);
+    let (answered, answer) = kit.answer();
+    assert_eq!(answered, id);
+    assert_arrived(answer, 200, "{}");
+    assert_eq!(runtime.block_on(server.received_requests()).unwrap().len(), 1);
+    let request = kit.request(Method::Get, "/fapi/v1/income", "", PATIENCE);
+    kit.send(request);
+    let begun = Instant::now();
+    kit.driver.farewell(SHORT / 6);
+    assert!(begun.elapsed() < SHORT, "{:?}", begun.elapsed());
+}

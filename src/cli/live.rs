@@ -49,7 +49,7 @@ pub struct Args {
     /// Where the keys are
     #[arg(long, default_value = "config/secrets.yaml", value_name = "FILE")]
     secrets: PathBuf,
-    /// The event store [default: data/alphaengine_test.db, data/alphaengine_prod.db or data/alphaengine_paper.db]
+    /// The event store [default: data/alphaengine_test.db or data/alphaengine_prod.db; on paper a new file]
     #[arg(long, value_name = "FILE")]
     store: Option<PathBuf>,
     /// Another REST host, e.g. http://127.0.0.1:9001

@@ -9,6 +9,7 @@ use alphaengine_core::mode::Mode;
 use alphaengine_core::risk::Limits;
 use alphaengine_core::units::Nanos;
 use alphaengine_live::binance::{Hosts, StreamsWanted};
+use alphaengine_live::clock::now;
 use alphaengine_live::secrets::Environment;
 
 use super::recipe::Paper;
@@ -53,7 +54,8 @@ impl Place {
         match self {
             Place::Testnet => "data/alphaengine_test.db".into(),
             Place::Production => "data/alphaengine_prod.db".into(),
-            Place::Paper(_) => "data/alphaengine_paper.db".into(),
+            // An account on paper lives as long as its process: each session has a store of its own.
+            Place::Paper(_) => format!("data/alphaengine_paper_{}.db", now().millis()).into(),
         }
     }
 }

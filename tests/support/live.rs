@@ -18,6 +18,11 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const KEY: &str = "testkey";
 pub const SECRET: &str = "canary-secret-7c1f";
 
+/// The program under test; another one where the environment names it.
+fn binary() -> PathBuf {
+    std::env::var_os("ALPHAENGINE_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_alphaengine").into(), PathBuf::from)
+}
+
 /// A process that is ended with its test.
 pub struct Process {
     child: Child,
@@ -99,7 +104,7 @@ impl Exchange {
     }
 
     pub fn start_at(folder: &Path, port: &str, args: &[&str]) -> Exchange {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_alphaengine"));
+        let mut command = Command::new(binary());
         command.current_dir(folder).args(["exchange", "serve", "--port", port, "--key", KEY, "--secret", SECRET]);
         let mut process = Process::start(command.args(args), folder, "exchange");
         let address = until("the exchange serves", || {
@@ -168,7 +173,7 @@ pub fn write_secrets(folder: &Path) -> PathBuf {
 /// Starts a bot against this exchange.
 pub fn live(folder: &Path, exchange: &Exchange, args: &[&str]) -> Process {
     let secrets = write_secrets(folder);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_alphaengine"));
+    let mut command = Command::new(binary());
     command
         .current_dir(folder)
         .env("XDG_RUNTIME_DIR", folder)

@@ -221,7 +221,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
 
     /// Books money that came or went, once: the exchange's number says which it is.
     pub(super) fn on_transfer(&mut self, booked: TransferBooked, stream: bool) -> Result<(), Error> {
-        if self.log.contains(&store::transfer_key(booked.reason, booked.id))? {
+        if self.log.contains(&store::transfer_key(booked.reason, booked.asset, booked.id))? {
             return Ok(());
         }
         self.book_transfer(booked, stream)
@@ -324,7 +324,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     fn found(&mut self, id: &ClientOrderId, open: bool, asked_at: Timestamp) -> Result<(), Error> {
         match self.state.cancels.get(id).copied() {
             Some(cancel) if open => {
-                if !self.executor.proves_absence(cancel.at, asked_at) {
+                if !self.executor.proves_absence(id, cancel.at, asked_at) {
                     return Ok(());
                 }
                 // Said as a refusal, so that whoever wanted the cancel knows that the order stands and may try again.
@@ -345,7 +345,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         };
         // An order that was seen or filled is not absent: what became of it, its own updates will say.
         let never_seen = order.order_id == 0 && matches!(order.status, OrderStatus::Requested | OrderStatus::Unknown);
-        if !never_seen || !self.executor.proves_absence(order.requested_at, asked_at) {
+        if !never_seen || !self.executor.proves_absence(id, order.requested_at, asked_at) {
             return Ok(());
         }
         self.settled(id);

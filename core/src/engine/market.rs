@@ -2,6 +2,7 @@
 
 use super::{Engine, Error};
 use crate::market::{MarketData, MarketUpdate, SymbolId, Timeframe};
+use crate::mode::EngineMode;
 use crate::store::EventLog;
 use crate::strategy::Strategy;
 use crate::units::Price;
@@ -26,6 +27,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 }
                 self.call(|strategy, ctx| strategy.on_book_ticker(ctx, symbol, book))?;
             }
+            MarketData::Bar(bar) if self.state.mode == EngineMode::Booting => self.keep_for_rehearsal(symbol, bar),
             MarketData::Bar(bar) => {
                 self.market.on_bar(symbol, bar, &mut self.closed_bars);
                 self.revalue(symbol, bar.close);
@@ -53,7 +55,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     }
 
     #[inline]
-    fn revalue(&mut self, symbol: SymbolId, price: Price) {
+    pub(super) fn revalue(&mut self, symbol: SymbolId, price: Price) {
         self.performance.price(symbol, price);
         if self.account.last_price(symbol, price) {
             self.performance.observe(self.now, &self.account);

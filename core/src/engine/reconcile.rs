@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::numbers::Numbers;
 use super::{Engine, Error};
 use crate::event::{Event, ReconcileFinished, ReconcileStarted, Recorded, Source, TransferBooked};
 use crate::exchange::{ExchangeUpdate, Execution, OrderUpdate, Outcome, Request, Standing};
@@ -52,8 +53,6 @@ const OVERLAP: Nanos = 10 * NANOS_PER_MINUTE;
 
 /// Trades after which the end of a round is recorded although nothing differed.
 const TELL_AFTER_TRADES: u64 = 500;
-/// Numbers of orders that are remembered; the exchange counts upwards, so the oldest go first.
-const MOST_NUMBERS: usize = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -99,9 +98,7 @@ pub(super) struct Reconciler {
     pub(super) closing: BTreeMap<ClientOrderId, (Qty, Standing)>,
     /// Orders that are filled further than their trades say, as this look found them.
     pub(super) behind: BTreeMap<ClientOrderId, OrderSnapshot>,
-    /// Numbers of orders that the state does not hold: children of conditional orders, and orders that are over, whose fills may
-    /// be told late.
-    pub(super) numbers: BTreeMap<u64, ClientOrderId>,
+    pub(super) numbers: Numbers,
     /// Symbols of which a trade waits until it is known whose it is.
     pub(super) held: BTreeSet<SymbolId>,
     /// The last trade that the exchange itself listed, by symbol; what the stream told since may have gaps.
@@ -137,7 +134,7 @@ impl Reconciler {
             missing: BTreeSet::new(),
             closing: BTreeMap::new(),
             behind: BTreeMap::new(),
-            numbers: BTreeMap::new(),
+            numbers: Numbers::default(),
             held: BTreeSet::new(),
             listed: vec![None; symbols],
             income_since: None,
@@ -165,10 +162,8 @@ impl Reconciler {
     /// An order is over.
     pub fn remember(&mut self, order: &Order) {
         if self.is_on {
-            let numbers = [order.order_id, order.child].into_iter().filter(|number| *number != 0);
-            self.numbers.extend(numbers.map(|number| (number, order.client_order_id)));
-            while self.numbers.len() > MOST_NUMBERS {
-                self.numbers.pop_first();
+            for number in [order.order_id, order.child] {
+                self.numbers.learn(order.symbol, number, order.client_order_id);
             }
         }
     }

@@ -49,7 +49,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 continue;
             };
             if known.order_id != order.order_id {
-                self.reconciler.numbers.insert(order.order_id, order.client_order_id);
+                self.reconciler.numbers.learn(known.symbol, order.order_id, order.client_order_id);
                 let has_fired = known.order_id != 0 && known.spec.order_type.is_conditional();
                 if has_fired && !touched.orders.contains(&order.client_order_id) {
                     self.fired(known, order.order_id, order.spec.qty)?;
@@ -219,7 +219,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         let asked_at = self.reconciler.snapshot_asked_at;
         let is_open = |id: &ClientOrderId| snapshot.orders.iter().any(|order| order.client_order_id == *id);
         let lost = self.state.modifies.iter().filter(|(id, asked)| {
-            is_open(id) && !touched.orders.contains(*id) && self.executor.proves_absence(asked.at, asked_at)
+            is_open(id) && !touched.orders.contains(*id) && self.executor.is_long_past(asked.at, asked_at)
         });
         for (id, asked) in lost.map(|(id, asked)| (*id, *asked)).collect::<Vec<_>>() {
             let message = "the modification never arrived: the order stands unchanged".into();
@@ -238,7 +238,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         let kind = std::mem::discriminant::<Setting>;
         for (symbol, setting, asked) in self.state.settings_asked.clone() {
             let tells = snapshot.settings.iter().any(|(of, told)| *of == symbol && kind(told) == kind(&setting));
-            if tells && self.executor.proves_absence(asked.at, asked_at) {
+            if tells && self.executor.is_long_past(asked.at, asked_at) {
                 let message = "the setting never arrived: the account stands unchanged".into();
                 let rejected = SettingRejected { setting, error: ExchangeError { code: NEVER_ARRIVED, message } };
                 self.record(self.heard(false), Some(asked.command), symbol, rejected)?;

@@ -28,8 +28,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         if let Some(order) = self.open_order_of(update) {
             return Some(order.client_order_id);
         }
-        if let Some(id) = self.reconciler.numbers.get(&number) {
-            return Some(*id);
+        if let Some(id) = self.reconciler.numbers.name(update.symbol, number) {
+            return Some(id);
         }
         let may_be_its = |order: &&Order| {
             let has_no_number = order.order_id == 0 || (order.spec.order_type.is_conditional() && order.child == 0);
@@ -85,7 +85,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             return Ok(false);
         };
         if order.order_id != order_id {
-            self.reconciler.numbers.insert(order_id, *id);
+            self.reconciler.numbers.learn(order.symbol, order_id, *id);
         }
         let is_told = self.reconciler.closing.contains_key(id);
         if self.reconciler.missing.remove(id) && !standing.is_open() && !is_told {

@@ -86,6 +86,10 @@ struct NewCommand {
     is_sent: bool,
 }
 
+/// Commands that were sent and not answered. The schema has an index for it.
+const UNANSWERED: &str =
+    "SELECT command_id, command_type, symbol, payload_json FROM command_store WHERE status = 'SENT'";
+
 impl Projector {
     /// Reads what a later process must know.
     pub fn load(connection: &Connection) -> rusqlite::Result<Projector> {
@@ -94,8 +98,7 @@ impl Projector {
         let mut statement = connection.prepare("SELECT client_order_id FROM projection_order_open")?;
         let shown = statement.query_map([], |row| row.get::<_, String>(0))?;
         let shown = shown.map(|id| Ok(id?.parse().unwrap_or_default())).collect::<rusqlite::Result<_>>()?;
-        let sql = "SELECT command_id, command_type, symbol, payload_json FROM command_store WHERE status = 'SENT'";
-        let mut statement = connection.prepare(sql)?;
+        let mut statement = connection.prepare(UNANSWERED)?;
         let sent = statement.query_map([], |row| {
             let about = About::read(&row.get::<_, String>(1)?, row.get(2)?, &row.get::<_, String>(3)?);
             Ok(about.map(|about| (row.get::<_, i64>(0).map(|id| CommandId(id as u64)), about)))
@@ -529,5 +532,19 @@ impl CommandRow {
             ])?;
         }
         Ok(1 + u64::from(created.client_order_id.is_some()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_without_an_answer_are_found_without_reading_those_that_have_one() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        super::super::schema::migrate(&mut connection, std::path::Path::new("memory")).unwrap();
+        let plan = format!("EXPLAIN QUERY PLAN {UNANSWERED}");
+        let plan: String = connection.query_row(&plan, [], |row| row.get(3)).unwrap();
+        assert!(plan.contains("USING INDEX command_unanswered"), "{plan}");
     }
 }

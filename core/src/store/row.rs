@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::Error;
 use crate::event::{Event, Recorded, Source};
 use crate::exchange::{FundingPayment, TransferReason};
-use crate::id::{CommandId, SessionId};
+use crate::id::{Asset, CommandId, SessionId};
 use crate::instrument::Instruments;
 use crate::market::SymbolId;
 use crate::mode::Mode;
@@ -49,8 +49,8 @@ pub fn funding_key(symbol: &str, payment: &FundingPayment) -> String {
     format!("binance:futures:{symbol}:funding:{side}:{settled_at:020}{id}")
 }
 
-/// The dedup key of a transfer: the exchange numbers the transfers of each kind.
-pub fn transfer_key(reason: TransferReason, id: u64) -> String {
+/// The dedup key of a transfer: the exchange numbers the transfers of each kind, and the two sides of a conversion have one number.
+pub fn transfer_key(reason: TransferReason, asset: Asset, id: u64) -> String {
     let reason = match reason {
         TransferReason::Deposit => "deposit",
         TransferReason::Withdraw => "withdraw",
@@ -62,7 +62,7 @@ pub fn transfer_key(reason: TransferReason, id: u64) -> String {
         TransferReason::Adjustment => "adjustment",
         TransferReason::Reconciled => "reconciled",
     };
-    format!("binance:futures:{reason}:{id:020}")
+    format!("binance:futures:{reason}:{asset}:{id:020}")
 }
 
 /// A value of a row.
@@ -245,7 +245,7 @@ impl Encoder {
             }
             Event::TransferBooked(event) => {
                 let _ = write!(entity, "{}", event.asset);
-                dedup.push_str(&transfer_key(event.reason, event.id));
+                dedup.push_str(&transfer_key(event.reason, event.asset, event.id));
                 return;
             }
             Event::OrderRequested(event) => {

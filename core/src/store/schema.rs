@@ -14,7 +14,10 @@ pub const VERSION: i64 = MIGRATIONS.len() as i64;
 pub(super) const APPLICATION_ID: i64 = 0x416c_456e;
 
 /// What leads from each version to the next. Never edit one that was released: add another.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), UNANSWERED];
+
+/// What a restart asks first: which commands have no answer. Without an index it would read every command there ever was.
+const UNANSWERED: &str = "CREATE INDEX command_unanswered ON command_store (command_id) WHERE status = 'SENT';";
 
 /// SQLite up to 3.51.2 can lose a committed WAL when two connections meet its reset.
 const OLDEST_SAFE_SQLITE: i32 = 3_051_003;

@@ -12,7 +12,7 @@ use alphaengine_core::snapshot::{AccountSnapshot, BalanceSnapshot, PositionSnaps
 use alphaengine_core::units::{Money, NANOS_PER_DAY, NANOS_PER_MILLI, Timestamp};
 use serde_json::Value;
 
-use super::call::{Answer, Call, Part, Purpose};
+use super::call::{Answer, Call, Part, Purpose, ROUND_WORTH};
 use super::figures::Strangers;
 use super::json::{Fields, Malformed, short};
 use super::line::Line;
@@ -27,6 +27,8 @@ const PAGE: usize = 1_000;
 /// The exchange takes at most seven days between two times, and forgets trades after three months (section 7.2).
 const WINDOW: i64 = 7 * NANOS_PER_DAY;
 const KEPT: i64 = 89 * NANOS_PER_DAY;
+/// "Order does not exist."
+const ORDER_NOT_THERE: i32 = -2013;
 /// From so many unknown orders on, a page of orders is cheaper than a question for each.
 const ONE_BY_ONE: usize = 5;
 
@@ -34,6 +36,8 @@ const ONE_BY_ONE: usize = 5;
 pub(crate) struct Account {
     snapshots: BTreeMap<RequestId, SnapshotJob>,
     trades: BTreeMap<RequestId, TradesJob>,
+    /// The last trade of the page that was read last, with its time.
+    pub newest_trade: Option<(SymbolId, u64, Timestamp)>,
 }
 
 #[derive(Debug)]
@@ -93,7 +97,7 @@ fn rows_of(answer: &Answer) -> Result<Vec<Value>, Outcome> {
 
 impl Account {
     /// Asks for every part of a snapshot.
-    pub fn ask_snapshot(&mut self, around: &mut Around<'_>, id: RequestId) {
+    pub fn ask_snapshot(&mut self, around: &mut Around<'_>, at: Timestamp, id: RequestId) {
         let mut calls = Vec::new();
         let count = around.instruments.len() as u32;
         for (part, path) in [(Part::Orders, "/fapi/v1/openOrders"), (Part::Conditional, "/fapi/v1/openAlgoOrders")] {
@@ -122,7 +126,7 @@ impl Account {
             failure: None,
         };
         self.snapshots.insert(id, job);
-        calls.into_iter().for_each(|call| around.line.call(call));
+        calls.into_iter().for_each(|call| around.line.call(call.useless_after(at.plus(ROUND_WORTH))));
     }
 
     /// Joins one part. The snapshot when it was the last.
@@ -187,7 +191,8 @@ impl Account {
         query.put("limit", PAGE);
         let job = TradesJob { symbol, until, rows: Vec::new(), more: false, waiting: 0, asked_parents: false };
         self.trades.insert(id, job);
-        around.line.call(Call::signed(Purpose::Trades(id), "/fapi/v1/userTrades", query, 5));
+        let call = Call::signed(Purpose::Trades(id), "/fapi/v1/userTrades", query, 5);
+        around.line.call(call.useless_after(at.plus(ROUND_WORTH)));
     }
 
     /// A page of trades came: whose orders were they?
@@ -218,6 +223,10 @@ impl Account {
             }
         };
         make_fees_positive(&mut updates);
+        self.newest_trade = updates.last().and_then(|update| match update.execution {
+            Execution::Trade(fill) => Some((symbol, fill.trade_id, update.at)),
+            _ => None,
+        });
         job.rows = updates;
         let unknown = job.unknown(around.owners);
         if unknown.len() > ONE_BY_ONE {
@@ -256,14 +265,14 @@ impl Account {
                 }
             }
             // The exchange forgot it (section 7.2): the number has to do as a name.
-            Err(Outcome::Rejected(_)) if order_id > 0 => {
+            Err(Outcome::Rejected(error)) if order_id > 0 && error.code == ORDER_NOT_THERE => {
                 around.owners.learn(symbol, order_id, short(&format!("order-{order_id}")));
             }
-            Err(outcome @ Outcome::Unknown { .. }) => {
+            // Whoever is only busy, or limits us, has not said whose it is: under a wrong name it would miss its order.
+            Err(outcome) => {
                 self.trades.remove(&id);
                 return around.answer(id, outcome);
             }
-            Err(_) => {}
         }
         let unknown = job.unknown(around.owners);
         if order_id == 0 {
@@ -276,11 +285,17 @@ impl Account {
         self.finish_trades(around, id);
     }
 
-    /// The conditional orders of a symbol, with what they became. Without an answer the children keep their own names.
+    /// The conditional orders of a symbol, with what they became.
     pub fn parents(&mut self, around: &mut Around<'_>, id: RequestId, answer: &Answer) {
         let Some(job) = self.trades.get_mut(&id) else { return };
         job.waiting = job.waiting.saturating_sub(1);
-        let rows = rows_of(answer).unwrap_or_default();
+        let rows = match rows_of(answer) {
+            Ok(rows) => rows,
+            Err(outcome) => {
+                self.trades.remove(&id);
+                return around.answer(id, outcome);
+            }
+        };
         for row in rows.iter().filter_map(|row| Fields::of(row).ok()) {
             if let Ok(child) = row.whole("actualOrderId") {
                 around.owners.learn_child(job.symbol, child, row.client_order_id("clientAlgoId"));
@@ -307,7 +322,8 @@ impl Account {
     pub fn ask_income(&mut self, line: &mut Line, at: Timestamp, id: Option<RequestId>, since: Timestamp) {
         let since = since.max(line.clock.server(at).plus(-KEPT));
         let query = Query::new().with("startTime", since.millis()).with("limit", PAGE);
-        line.call(Call::signed(Purpose::Income(id), "/fapi/v1/income", query, 30));
+        let call = Call::signed(Purpose::Income(id), "/fapi/v1/income", query, 30);
+        line.call(call.useless_after(at.plus(ROUND_WORTH)));
     }
 
     pub fn income(&mut self, around: &mut Around<'_>, id: Option<RequestId>, hedge: bool, answer: &Answer) {

@@ -3,6 +3,7 @@
 use alphaengine_core::link::Route;
 use alphaengine_core::market::SymbolId;
 
+use super::hearing::Untold;
 use crate::wire::SocketId;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(crate) enum Alarm {
     Countdown,
     /// Ask for a book again.
     Book(SymbolId),
+    /// Look whether the account's stream told what it should have told.
+    Untold { socket: SocketId, symbol: SymbolId, untold: Untold },
     /// Pass on what waited for the trigger of a conditional order.
     Orphans,
 }

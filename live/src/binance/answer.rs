@@ -7,6 +7,7 @@ use alphaengine_core::exchange::ExchangeError;
 use alphaengine_core::rate_limit::Report;
 use serde::Deserialize;
 
+use crate::logging::redact;
 use crate::wire::{HttpResponse, TransportError};
 
 /// What an answer means for the request.
@@ -63,8 +64,9 @@ pub fn complaint(body: &[u8]) -> Option<ExchangeError> {
     (complaint.code < 0).then(|| error(complaint.code, &complaint.msg))
 }
 
+/// A refusal goes into events, and a server or a gateway before it may quote our request, signature and all.
 pub fn error(code: i32, message: &str) -> ExchangeError {
-    ExchangeError { code, message: message.chars().take(300).collect::<String>().into() }
+    ExchangeError { code, message: redact(message).chars().take(300).collect::<String>().into() }
 }
 
 /// Judges what came back.
@@ -85,7 +87,7 @@ fn judge_response(response: &HttpResponse) -> Verdict {
         (418 | 429, complaint) => limited(response, complaint),
         // A redirect is refused, never followed: it would post an order a second time.
         (300..400, _) => {
-            let to: String = response.header("location").unwrap_or("nowhere").chars().take(100).collect();
+            let to: String = redact(response.header("location").unwrap_or("nowhere")).chars().take(100).collect();
             Verdict::Refused(error(i32::from(status), &format!("redirect to {to} refused")))
         }
         (_, Some(complaint)) => judge_code(status, complaint),
@@ -168,7 +170,7 @@ fn banned_until(text: &str) -> Option<i64> {
 
 fn start(response: &HttpResponse) -> String {
     let text = String::from_utf8_lossy(&response.body[..response.body.len().min(400)]);
-    text.chars().filter(|c| !c.is_control()).take(120).collect()
+    redact(&text).chars().filter(|c| !c.is_control()).take(120).collect()
 }
 
 /// What the headers say that was used.
@@ -248,6 +250,21 @@ mod tests {
                 Verdict::NotExecuted { because: Because::Limit { .. }, .. } => "limited".to_owned(),
             };
             assert_eq!(&found, expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn no_verdict_quotes_a_signature() {
+        let location = "https://other/fapi/v1/order?symbol=BTCUSDT&signature=canary&x=1";
+        let quote = format!("moved to {location}");
+        let coded = format!(r#"{{"code":-1100,"msg":"{quote}"}}"#);
+        for (status, body) in
+            [(307, ""), (400, &*quote), (403, &quote), (500, &quote), (503, &quote), (400, &coded), (503, &coded)]
+        {
+            let headers = vec![("location".to_owned(), location.to_owned())];
+            let verdict = judge(&Ok(HttpResponse { status, headers, body: body.as_bytes().to_vec() }));
+            let told = format!("{verdict:?}");
+            assert!(!told.contains("canary") && told.contains("[redacted]"), "{told}");
         }
     }
 

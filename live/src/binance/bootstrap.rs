@@ -16,6 +16,7 @@ use super::line::Line;
 pub use super::problem::Problem;
 use super::query::Query;
 use super::sign::ApiKey;
+use crate::logging::redact;
 use crate::wire::{Effect, HttpId, HttpResponse, TimerId, TransportError};
 
 /// A host that was not reached so often is not reachable.
@@ -169,7 +170,6 @@ impl Bootstrap {
             }
         };
         let is_json = matches!(response.body.trim_ascii_start().first(), Some(b'{' | b'['));
-        let start = || String::from_utf8_lossy(&response.body[..response.body.len().min(80)]).trim().to_owned();
         match (response.status, answer::judge(answer)) {
             (_, Verdict::NotExecuted { because: Because::Limit { status, until_ms, after_s }, .. }) => {
                 let after = at.plus(after_s.unwrap_or(60).saturating_mul(NANOS_PER_SECOND));
@@ -178,11 +178,13 @@ impl Bootstrap {
                 Some(Problem::Limited { host, status, until })
             }
             (300..400, _) => {
-                let to = response.header("location").unwrap_or("nowhere").chars().take(200).collect();
+                let to = redact(response.header("location").unwrap_or("nowhere")).chars().take(200).collect();
                 Some(Problem::Redirected { host, to })
             }
             (403, _) if !is_json => Some(Problem::Blocked { host }),
-            (200..500, _) if !is_json => Some(Problem::NotJson { host, path: path.to_owned(), start: start() }),
+            (200..500, _) if !is_json => {
+                Some(Problem::NotJson { host, path: path.to_owned(), start: shown(&response.body) })
+            }
             _ => None,
         }
     }
@@ -352,7 +354,7 @@ fn limits(info: &Value) -> Limits {
 }
 
 fn shown(body: &[u8]) -> String {
-    String::from_utf8_lossy(&body[..body.len().min(80)]).trim().to_owned()
+    redact(String::from_utf8_lossy(&body[..body.len().min(80)]).trim()).into_owned()
 }
 
 /// The listed name that takes the fewest edits, when they are few.

@@ -14,6 +14,11 @@ pub(crate) const ORDER_TIMEOUT: Nanos = 5 * NANOS_PER_SECOND;
 /// The receive window of polls; orders have a smaller one from the configuration.
 pub(crate) const POLL_RECV_WINDOW_MS: u32 = 5_000;
 
+/// The engine gives up a round of its reconciler after a minute, and asks about an order in doubt every five seconds: a question
+/// that waited longer, through a ban, was asked again.
+pub(crate) const ROUND_WORTH: Nanos = 60 * NANOS_PER_SECOND;
+pub(crate) const QUERY_WORTH: Nanos = 5 * NANOS_PER_SECOND;
+
 /// What a call is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Purpose {

@@ -105,8 +105,8 @@ impl Deadline {
     }
 }
 
-/// The deadlines of each kind of stream. The private stream has none: an account may be quiet for days. There the listen key's
-/// life and the engine's snapshots tell what it does not.
+/// The deadlines of each kind of stream. The private stream has none: an account may be quiet for days. It is deaf when it does not
+/// tell within ten seconds of an order that was taken or a trade that REST lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Silence {
     pub book_ticker: Deadline,

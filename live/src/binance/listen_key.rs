@@ -22,6 +22,7 @@ pub(crate) struct ListenKey {
     key: Option<String>,
     touched_at: Timestamp,
     asking: bool,
+    /// A keep-alive is due at some time, or on its way: one at a time, however many keys come and go.
     keeping: bool,
 }
 
@@ -103,7 +104,10 @@ impl ListenKey {
                     None => Fate::Kept,
                 }
             }
-            Answer::Refused(error) if error.code == -1125 => self.expired(line),
+            Answer::Refused(error) if error.code == -1125 => {
+                self.rest();
+                self.expired(line)
+            }
             Answer::Refused(_) | Answer::Unknown(_) => {
                 line.alarm(at.plus(KEEP_AGAIN.min(keepalive)), Alarm::KeepAlive);
                 Fate::Kept
@@ -111,12 +115,16 @@ impl ListenKey {
         }
     }
 
-    /// The key is dead. Keep-alives end until there is another one.
+    /// Nobody will ask for the next keep-alive until there is another key.
+    pub fn rest(&mut self) {
+        self.keeping = false;
+    }
+
+    /// The key is dead. Should there be another one when the next keep-alive is due, that is its own.
     pub fn expired(&mut self, line: &mut Line) -> Fate {
         if self.key.take().is_none() {
             return Fate::Kept;
         }
-        self.keeping = false;
         line.link(LinkUpdate::ListenKeyExpired);
         Fate::Gone
     }

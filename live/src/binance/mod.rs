@@ -16,6 +16,7 @@ mod config;
 mod depth;
 mod figures;
 mod frames;
+mod hearing;
 mod history;
 pub mod hosts;
 mod json;

@@ -8,7 +8,7 @@ use alphaengine_core::rate_limit::{Cost, Urgency};
 use alphaengine_core::units::{NANOS_PER_MILLI, Timestamp};
 use serde_json::{Value, json};
 
-use super::call::{Call, Lane, Purpose};
+use super::call::{Call, Lane, Purpose, QUERY_WORTH};
 use super::json::Fields;
 use super::query::Query;
 use crate::wire::Method;
@@ -23,7 +23,6 @@ pub(crate) fn calls(
     request: &Request,
     instruments: &Instruments,
     recv_window_ms: u32,
-    hedge: bool,
 ) -> Vec<Call> {
     let name = |symbol| instruments.get(symbol).symbol.as_str();
     let change = |method, path, query| Call::change(Purpose::Change(id), method, path, query, recv_window_ms);
@@ -31,7 +30,7 @@ pub(crate) fn calls(
     let worth_until = at.plus(i64::from(recv_window_ms) * NANOS_PER_MILLI);
     match *request {
         Request::PlaceOrder { client_order_id, ref spec } => {
-            vec![place(id, client_order_id, spec, name(spec.symbol), recv_window_ms, hedge, worth_until)]
+            vec![place(id, client_order_id, spec, name(spec.symbol), recv_window_ms, worth_until)]
         }
         Request::ModifyOrder { client_order_id, symbol, side, qty, price } => {
             let query = Query::new()
@@ -61,7 +60,7 @@ pub(crate) fn calls(
                 Call::signed(Purpose::Query { id, symbol, client_order_id }, ORDER, query, 1)
             };
             // The engine has a schedule of its own for questions.
-            vec![call.urgency(Urgency::Vital).asks_again(0)]
+            vec![call.urgency(Urgency::Vital).asks_again(0).useless_after(at.plus(QUERY_WORTH))]
         }
         Request::SetLeverage { symbol, leverage } => {
             let query = Query::new().with("symbol", name(symbol)).with("leverage", leverage);
@@ -94,12 +93,11 @@ fn place(
     spec: &OrderSpec,
     symbol: &str,
     recv_window_ms: u32,
-    hedge: bool,
     worth_until: Timestamp,
 ) -> Call {
     let conditional = spec.order_type.is_conditional();
     let mut query = Query::new();
-    for (name, value) in parameters(client_order_id, spec, symbol, hedge) {
+    for (name, value) in parameters(client_order_id, spec, symbol) {
         query.put(name, value);
     }
     let path = if conditional { ALGO_ORDER } else { ORDER };
@@ -117,7 +115,6 @@ pub(crate) fn parameters(
     client_order_id: ClientOrderId,
     spec: &OrderSpec,
     symbol: &str,
-    hedge: bool,
 ) -> Vec<(&'static str, String)> {
     let conditional = spec.order_type.is_conditional();
     let mut out: Vec<(&'static str, String)> = Vec::with_capacity(16);
@@ -169,8 +166,9 @@ pub(crate) fn parameters(
             out.push(("closePosition", "true".to_owned()));
         }
     }
-    // Not allowed in hedge mode (-4062) and beside closePosition (-1106).
-    if spec.reduce_only && !spec.close_position && !hedge {
+    // Not allowed in hedge mode (-4062), where the side of the position says it, and beside closePosition (-1106). The order decides
+    // and not what we believe of the account: a close that is taken for hedge mode's but meets one-way mode would open.
+    if spec.reduce_only && !spec.close_position && spec.position_side == PositionSide::Both {
         out.push(("reduceOnly", "true".to_owned()));
     }
     // The default of the exchange is not documented the same everywhere (section 8.10): it is always sent. `NONE` is not taken
@@ -192,14 +190,13 @@ pub(crate) fn batch(
     orders: &[(RequestId, ClientOrderId, OrderSpec)],
     instruments: &Instruments,
     recv_window_ms: u32,
-    hedge: bool,
     worth_until: Timestamp,
 ) -> Call {
     let list: Vec<Value> = orders
         .iter()
         .map(|(_, client_order_id, spec)| {
             let symbol = instruments.get(spec.symbol).symbol.as_str();
-            let parameters = parameters(*client_order_id, spec, symbol, hedge);
+            let parameters = parameters(*client_order_id, spec, symbol);
             parameters.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect::<Value>()
         })
         .collect();
@@ -255,9 +252,9 @@ mod tests {
     use alphaengine_core::market::SymbolId;
     use alphaengine_core::order::Side;
 
-    fn sent(spec: &OrderSpec, hedge: bool) -> String {
+    fn sent(spec: &OrderSpec) -> String {
         let mut query = Query::new();
-        for (name, value) in parameters("ae-1".parse().unwrap(), spec, "BTCUSDT", hedge) {
+        for (name, value) in parameters("ae-1".parse().unwrap(), spec, "BTCUSDT") {
             query.put(name, value);
         }
         query.into_string()
@@ -270,27 +267,29 @@ mod tests {
         let base = OrderSpec::limit(symbol, Side::Buy, "0.5".parse().unwrap(), price("100.1"));
         let tail = "selfTradePreventionMode=EXPIRE_MAKER";
         assert_eq!(
-            sent(&base, false),
+            sent(&base),
             format!(
                 "symbol=BTCUSDT&side=BUY&type=LIMIT&quantity=0.5&price=100.1&timeInForce=GTC&{tail}&newClientOrderId=ae-1"
             )
         );
         let stop = base.with_type(OrderType::StopMarket { trigger: price("99") }).reduce_only();
         assert_eq!(
-            sent(&stop, false),
+            sent(&stop),
             format!(
                 "algoType=CONDITIONAL&symbol=BTCUSDT&side=BUY&type=STOP_MARKET&quantity=0.5&triggerPrice=99\
                  &workingType=CONTRACT_PRICE&reduceOnly=true&{tail}&clientAlgoId=ae-1"
             )
         );
-        assert!(!sent(&stop, true).contains("reduceOnly"), "hedge mode does not take it");
+        let mut of_long = stop.reduce_only();
+        of_long.position_side = PositionSide::Long;
+        assert!(!sent(&of_long).contains("reduceOnly"), "hedge mode does not take it");
         let trailing =
             OrderType::TrailingStopMarket { activation: Some(price("90")), callback: "0.015".parse().unwrap() };
-        let trailing = sent(&base.with_type(trailing), false);
+        let trailing = sent(&base.with_type(trailing));
         assert!(trailing.contains("&activatePrice=90&callbackRate=1.5&"), "{trailing}");
         let mut closing = base.with_type(OrderType::TakeProfitMarket { trigger: price("120") }).reduce_only();
         closing.close_position = true;
-        let closing = sent(&closing, false);
+        let closing = sent(&closing);
         assert!(
             closing.contains("closePosition=true") && !closing.contains("quantity") && !closing.contains("reduceOnly")
         );

@@ -17,7 +17,7 @@ use super::session::Session;
 
 impl Session {
     pub(super) fn finished(&mut self, at: Timestamp, finished: Finished) {
-        let Finished { purpose, answer, .. } = finished;
+        let Finished { purpose, answer, sent_at } = finished;
         match purpose {
             // Handled by the line itself; a limit may end it here, and it is asked again with the next measurement.
             Purpose::Time | Purpose::Countdown(_) | Purpose::Boot(_) => {}
@@ -39,6 +39,9 @@ impl Session {
             }
             Purpose::Place { id, symbol, client_order_id, conditional } => {
                 let outcome = self.placed(symbol, client_order_id, conditional, &answer);
+                if let (Outcome::Placed { order_id }, false) = (&outcome, conditional) {
+                    self.expect_order(at, sent_at, symbol, *order_id);
+                }
                 self.answer(id, outcome);
             }
             Purpose::Batch(orders) => self.batch_placed(&orders, &answer),
@@ -82,7 +85,12 @@ impl Session {
                     }
                 }
             }
-            Purpose::Trades(id) => account_of!(self, trades, at, id, &answer),
+            Purpose::Trades(id) => {
+                account_of!(self, trades, at, id, &answer);
+                if let Some((symbol, trade, time)) = self.account.newest_trade.take() {
+                    self.expect_trade(at, symbol, trade, time);
+                }
+            }
             Purpose::Owner { id, order_id } => account_of!(self, owner, id, order_id, &answer),
             Purpose::Parents(id) => account_of!(self, parents, id, &answer),
             Purpose::Income(id) => {

@@ -127,7 +127,7 @@ impl Session {
                 return;
             }
             Request::PlaceOrder { spec, .. } => self.guard(at, spec.symbol),
-            Request::Snapshot => account_of!(self, ask_snapshot, id),
+            Request::Snapshot => account_of!(self, ask_snapshot, at, id),
             Request::Trades { symbol, from_id, since } => account_of!(self, ask_trades, at, id, symbol, from_id, since),
             Request::Income { since } => self.account.ask_income(&mut self.line, at, Some(id), since),
             Request::CancelAll { .. } => {
@@ -138,10 +138,10 @@ impl Session {
             }
             _ => {}
         }
-        let (recv_window, hedge) = (self.config.recv_window_ms, self.user.hedge);
+        let recv_window = self.config.recv_window_ms;
         // What came before in this step must not be overtaken.
         self.flush_batches(at);
-        for call in orders::calls(at, id, &request, &self.config.instruments, recv_window, hedge) {
+        for call in orders::calls(at, id, &request, &self.config.instruments, recv_window) {
             self.line.call(call);
         }
         self.settle(at);
@@ -155,19 +155,19 @@ impl Session {
 
     fn flush_batches(&mut self, at: Timestamp) {
         let unsent = std::mem::take(&mut self.unsent);
-        let (recv_window, hedge) = (self.config.recv_window_ms, self.user.hedge);
+        let recv_window = self.config.recv_window_ms;
         for orders in unsent.chunks(BATCH) {
             match orders {
                 [(id, client_order_id, spec)] => {
                     let request = Request::PlaceOrder { client_order_id: *client_order_id, spec: *spec };
-                    for call in orders::calls(at, *id, &request, &self.config.instruments, recv_window, hedge) {
+                    for call in orders::calls(at, *id, &request, &self.config.instruments, recv_window) {
                         self.line.call(call);
                     }
                 }
                 _ => {
                     let worth_until = at.plus(i64::from(recv_window) * NANOS_PER_MILLI);
                     let instruments = &self.config.instruments;
-                    self.line.call(orders::batch(orders, instruments, recv_window, hedge, worth_until));
+                    self.line.call(orders::batch(orders, instruments, recv_window, worth_until));
                 }
             }
         }
@@ -201,7 +201,7 @@ impl Session {
             Alarm::Measure => self.line.measure(),
             Alarm::LimitOver => self.line.limit_over(at),
             Alarm::KeepAlive if self.listen_key.lives() => self.listen_key.keep(&mut self.line),
-            Alarm::KeepAlive => {}
+            Alarm::KeepAlive => self.listen_key.rest(),
             Alarm::ListenKey => self.connect(at, Route::Private),
             Alarm::Silence(socket) => self.sockets.check_silence(&mut self.line, at, socket),
             Alarm::Reconnect(route) => {
@@ -222,6 +222,7 @@ impl Session {
                 let name = self.config.instruments.get(symbol).symbol.as_str();
                 self.books[symbol.index()].ask(&mut self.line, symbol, name, Timestamp::MIN);
             }
+            Alarm::Untold { socket, symbol, untold } => self.check_hearing(at, socket, symbol, untold),
             Alarm::Orphans => user_of!(self, release_orphans, at),
         }
         self.settle(at);
@@ -232,7 +233,7 @@ impl Session {
     pub fn stop(&mut self, at: Timestamp) {
         self.flush_batches(at);
         for symbol in std::mem::take(&mut self.guarded) {
-            self.countdown(symbol, 0);
+            self.countdown(at, symbol, 0);
         }
         self.line.pump(at);
         self.line.stop();
@@ -351,7 +352,7 @@ impl Session {
                 self.line.alarm(at.plus(countdown / 3), Alarm::Countdown);
             }
             if self.guarded.insert(symbol) {
-                self.countdown(symbol, countdown / NANOS_PER_MILLI);
+                self.countdown(at, symbol, countdown);
             }
         }
     }
@@ -359,16 +360,17 @@ impl Session {
     fn refresh_countdown(&mut self, at: Timestamp) {
         let Some(countdown) = self.config.countdown else { return };
         for symbol in self.guarded.clone() {
-            self.countdown(symbol, countdown / NANOS_PER_MILLI);
+            self.countdown(at, symbol, countdown);
         }
         self.line.alarm(at.plus(countdown / 3), Alarm::Countdown);
     }
 
-    fn countdown(&mut self, symbol: SymbolId, millis: i64) {
+    /// Sets the switch, or with 0 takes it back. One that waited until the next is due is worth nothing.
+    fn countdown(&mut self, at: Timestamp, symbol: SymbolId, countdown: Nanos) {
         let name = &self.config.instruments.get(symbol).symbol;
-        let query = Query::new().with("symbol", name).with("countdownTime", millis);
+        let query = Query::new().with("symbol", name).with("countdownTime", countdown / NANOS_PER_MILLI);
         let path = "/fapi/v1/countdownCancelAll";
         let call = Call::change(Purpose::Countdown(symbol), Method::Post, path, query, self.config.recv_window_ms);
-        self.line.call(call.cost(Cost::weight(10)).urgency(Urgency::Vital));
+        self.line.call(call.cost(Cost::weight(10)).urgency(Urgency::Vital).useless_after(at.plus(countdown / 3)));
     }
 }

@@ -227,8 +227,21 @@ impl Sockets {
             return;
         }
         let why = state.silent(socket, at);
-        line.close(socket);
-        self.closed(line, at, socket, &why);
+        self.give_up(line, at, socket, &why);
+    }
+
+    /// A connection that stands and is worth nothing.
+    pub fn give_up(&mut self, line: &mut Line, at: Timestamp, socket: SocketId, why: &str) {
+        if self.routes.iter().any(|state| state.knows(socket)) {
+            line.close(socket);
+            self.closed(line, at, socket, why);
+        }
+    }
+
+    /// The connection of a route that delivers, and when it opened.
+    pub fn up_since(&self, route: Route) -> Option<(SocketId, Timestamp)> {
+        let current = self.state(route).current.as_ref().filter(|_| self.state(route).is_up)?;
+        Some((current.socket, current.opened_at?))
     }
 
     /// A reconnect is due: whether the route still lacks a connection.

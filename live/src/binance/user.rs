@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::alarm::Alarm;
 use super::figures::Strangers;
+use super::hearing::Hearing;
 use super::json::{Fields, Malformed, short};
 use super::line::Line;
 use super::orders::likely_expiry;
@@ -35,6 +36,7 @@ pub(crate) struct User {
     orphans: Vec<(Timestamp, Value)>,
     /// From when on to ask for income, while that is wanted.
     pub income_since: Option<Timestamp>,
+    pub hearing: Hearing,
 }
 
 /// What an event asks of the session.
@@ -64,6 +66,7 @@ impl User {
             unsized_triggers: BTreeMap::new(),
             orphans: Vec::new(),
             income_since: None,
+            hearing: Hearing::default(),
         }
     }
 
@@ -132,6 +135,7 @@ impl User {
         };
         around.strangers.count_fields(o, ORDER_FIELDS);
         let order_id = o.whole("i")?;
+        self.hearing.heard(symbol, order_id, o.whole("t").unwrap_or(0));
         let named = o.text("c");
         if named.len() > 36 {
             around.strangers.long_ids += 1;

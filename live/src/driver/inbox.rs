@@ -5,13 +5,14 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use alphaengine_core::units::Timestamp;
 use tokio::sync::{Semaphore, TryAcquireError};
 use tokio_tungstenite::tungstenite::Bytes;
 
 use super::stream_key::StreamKey;
+use crate::clock::now;
 use crate::wire::{HttpId, HttpResponse, SocketId, TransportError};
 
 /// What the engine's thread receives.
@@ -239,7 +240,7 @@ impl Queue {
 
     fn push(&self, arrival: Arrival, takes: Room, key: Option<StreamKey>) {
         let mut state = self.lock();
-        // Read under the lock, so that times in the queue go back only when the clock itself does.
+        // Read under the lock, so that times in the queue never go back.
         state.slots.push_back(Slot { at: now(), arrival, takes, key });
         drop(state);
         self.news.notify_one();
@@ -268,12 +269,6 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The local clock; 1970 should it stand before that.
-pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

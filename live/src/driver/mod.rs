@@ -47,7 +47,7 @@ use crate::wire::{Effect, HttpRequest, SocketId, TransportError};
 pub use tokio_tungstenite::tungstenite::Bytes;
 
 use self::http::Http;
-pub(crate) use self::inbox::{Queue, now};
+pub(crate) use self::inbox::Queue;
 use self::socket::Life;
 
 /// What a driver needs to know.
@@ -231,6 +231,16 @@ impl Driver {
         if let Some(end) = self.sockets().get_mut(&socket).and_then(|handle| handle.end.take()) {
             // If nobody listens any more the socket is closing already.
             let _ = end.send(why.to_owned());
+        }
+    }
+
+    /// Waits until the requests under way are answered, so that what was said last is heard: dropping the driver ends them.
+    pub fn farewell(&self, patience: Duration) {
+        let all = u32::try_from(self.config.requests_waiting.max(1)).unwrap_or(u32::MAX);
+        if let Some(runtime) = &self.runtime {
+            // A timer belongs to a runtime, so it is made inside.
+            let _ =
+                runtime.block_on(async { tokio::time::timeout(patience, self.line.acquire_many(all)).await.is_ok() });
         }
     }
 

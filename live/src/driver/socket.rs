@@ -2,7 +2,7 @@
 //!
 //! Pings are answered by the protocol layer: a pong with the ping's payload is queued when the ping is read and leaves before the
 //! next read, whether or not anything else is sent. A connection that is silent is not noticed here; that is what the session's
-//! deadlines are for.
+//! deadlines are for, and on the account's route its comparison with what REST tells.
 
 use std::collections::VecDeque;
 use std::future::pending;

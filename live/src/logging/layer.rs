@@ -16,7 +16,7 @@ use tracing_subscriber::layer::Context;
 use super::repeats::{Repeats, SPAN};
 use super::writer::{self, Lines, LogGuard};
 use super::{Format, LogConfig, redact};
-use crate::driver::now;
+use crate::clock::now;
 
 /// Every crate and program of this house begins with it.
 const OWN: &str = "alphaengine";

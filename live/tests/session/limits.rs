@@ -5,7 +5,7 @@ use alphaengine_core::link::LinkUpdate;
 use alphaengine_live::wire::TransportError;
 
 use crate::orders::{cancel, place, spec};
-use crate::world::{MS, SECOND, T0, World, config};
+use crate::world::{BTC, MS, SECOND, T0, World, config};
 
 #[test]
 fn a_wrong_time_is_repaired_once_and_the_same_order_sent_again() {
@@ -102,6 +102,32 @@ fn during_a_ban_there_is_no_request_at_all_and_streams_live() {
 }
 
 #[test]
+fn questions_that_a_ban_holds_up_do_not_pile_up() {
+    let mut config = config();
+    config.countdown = Some(30 * SECOND);
+    let mut world = World::ready(config);
+    let close = Request::PlaceOrder { client_order_id: "ae-2".parse().unwrap(), spec: spec().reduce_only() };
+    world.request(close);
+    world.answer_with("/fapi/v1/order", 418, &[("retry-after", "1800")], "{}");
+    let before = world.sent.len();
+    for _ in 0..25 {
+        let (client_order_id, symbol) = ("ae-1".parse().unwrap(), BTC);
+        world.request(Request::Snapshot);
+        world.request(Request::Income { since: world.at });
+        world.request(Request::Trades { symbol, from_id: 1, since: world.at });
+        for _ in 0..6 {
+            world.request(Request::QueryOrder { client_order_id, symbol, conditional: false });
+            world.live(10 * SECOND);
+        }
+    }
+    assert_eq!(world.sent.len(), before);
+    world.live(6 * 60 * SECOND);
+    assert_eq!(world.trace("/fapi/v1/order").len(), 2, "the close, and no question");
+    let asked = world.sent.len() - before;
+    assert!(asked < 20, "{asked}");
+}
+
+#[test]
 fn polls_stop_before_the_limit_and_cancels_do_not() {
     let mut world = World::ready(config());
     world.request(Request::Snapshot);
@@ -161,7 +187,7 @@ fn the_clock_is_measured_again_and_drift_is_no_event() {
     let mut world = World::ready(config());
     world.offset = 50 * MS;
     world.live(301 * SECOND);
-    assert_eq!(world.trace("/fapi/v1/time").len(), 3);
+    assert_eq!(world.trace("/fapi/v1/time").len(), 30);
     assert_eq!(world.session.figures().offset_ms, Some(50));
     assert_eq!(world.links(), []);
 }

@@ -7,6 +7,7 @@ mod boot;
 mod bootstrap;
 mod depth;
 mod garbage;
+mod hearing;
 mod limits;
 mod orders;
 mod payloads;

@@ -4,7 +4,7 @@ use alphaengine_core::exchange::{ExchangeUpdate, Execution, Outcome, Request, St
 use alphaengine_core::order::{OrderSpec, OrderType, Side};
 use alphaengine_live::wire::TransportError;
 
-use crate::world::{BTC, World, config};
+use crate::world::{BTC, SECOND, World, config};
 
 pub fn spec() -> OrderSpec {
     OrderSpec::limit(BTC, Side::Buy, "0.01".parse().unwrap(), "50000".parse().unwrap())
@@ -234,6 +234,30 @@ fn income_is_payments_and_transfers_but_not_what_fills_tell() {
     assert!(matches!(rows[1], ExchangeUpdate::Transfer { id: 3, .. }));
     assert!(matches!(rows[2], ExchangeUpdate::Transfer { id: 4, .. }));
     assert_eq!(rows.len(), 3);
+}
+
+#[test]
+fn a_trade_is_given_no_name_while_the_exchange_does_not_say_whose_it_is() {
+    let busy = r#"{"code":-1008,"msg":"Request throttled by system-level protection."}"#;
+    let owner = r#"{"orderId":99,"clientOrderId":"x-own","origType":"STOP_MARKET"}"#;
+    for (path, answers) in [("/fapi/v1/order", vec![]), ("/fapi/v1/allAlgoOrders", vec![("/fapi/v1/order", owner)])] {
+        let mut world = World::ready(config());
+        world.request(Request::Trades { symbol: BTC, from_id: 1, since: world.at });
+        let rows = r#"[{"commission":"0.07","commissionAsset":"USDT","id":5,"maker":false,"orderId":99,"price":"1","qty":"1","side":"SELL","time":1750003229500}]"#;
+        world.answer("/fapi/v1/userTrades", 200, rows);
+        for (path, body) in answers {
+            world.answer(path, 200, body);
+        }
+        for _ in 0..4 {
+            world.answer(path, 503, busy);
+            world.pass(SECOND);
+        }
+        let outcomes = world.outcomes();
+        assert!(
+            matches!(&outcomes[..], [(1, Outcome::Rejected(error))] if error.code == -1008),
+            "{path}: {outcomes:?}"
+        );
+    }
 }
 
 #[test]

@@ -219,6 +219,12 @@ fn a_dead_listen_key_is_replaced_and_told() {
     let new = world.socket("listenKey=K2");
     world.open(new);
     assert_eq!(world.links()[2], LinkUpdate::StreamUp { route: Route::Private });
+    let puts = |world: &World| world.sent.iter().filter(|request| request.method == Method::Put).count();
+    for kept in 1..4 {
+        world.live(30 * MINUTE);
+        assert_eq!(puts(&world), kept, "one keep-alive at a time");
+        world.answer("/fapi/v1/listenKey", 200, r#"{"listenKey":"K2"}"#);
+    }
 }
 
 #[test]
