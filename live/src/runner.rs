@@ -24,6 +24,8 @@ use crate::wire::Effect;
 /// How often the store is asked for operators' commands.
 const ASK_OPERATORS_EVERY: Nanos = 200 * NANOS_PER_MILLI;
 const SHOW_STATUS_EVERY: Nanos = NANOS_PER_SECOND;
+/// A boot that takes longer is told of, again and again.
+const BOOT_WITHIN: Nanos = 10 * NANOS_PER_SECOND;
 /// A stop that was asked for ends after this, whatever is still open.
 const STOP_WITHIN: Nanos = 8 * NANOS_PER_SECOND;
 
@@ -71,6 +73,8 @@ pub struct Runner<S> {
     stop_by: Option<Timestamp>,
     operators_due: Timestamp,
     status_due: Timestamp,
+    /// When it is said that the boot is not over.
+    boot_due: Timestamp,
     is_running: bool,
     /// As it was last logged.
     mode: EngineMode,
@@ -84,6 +88,7 @@ impl<S: Strategy> Runner<S> {
             stop_by: None,
             operators_due: Timestamp::MIN,
             status_due: Timestamp::MIN,
+            boot_due: Timestamp::MAX,
             is_running: false,
             mode: EngineMode::Booting,
         }
@@ -104,6 +109,7 @@ impl<S: Strategy> Runner<S> {
 
     fn work(&mut self) -> Result<Ended, Error> {
         let at = now();
+        self.boot_due = at.plus(BOOT_WITHIN);
         self.bot.start(at)?;
         self.carry_out();
         loop {
@@ -184,6 +190,11 @@ impl<S: Strategy> Runner<S> {
         let is_running = self.bot.engine().state().mode != EngineMode::Booting;
         if is_running && !std::mem::replace(&mut self.is_running, true) {
             self.first_running(now)?;
+        }
+        if !is_running && now >= self.boot_due {
+            self.boot_due = now.plus(BOOT_WITHIN);
+            let state = status::line(&self.bot);
+            tracing::warn!(state, "not trading yet: it waits for the streams, for bars or for what the account holds");
         }
         if let Some(stepper) = &mut self.parts.stepper {
             if stepper.is_done() {
