@@ -173,6 +173,7 @@ fn streams_that_are_refused_at_the_start_are_told_and_tried_again() {
         let line = said.lines().find(|line| line.contains("streams are down"))?;
         (line.contains("refused the connection") && line.contains("--ws-url")).then_some(())
     });
+    until("it says that it does not trade", || bot.stderr().contains("not trading yet").then_some(()));
     assert_eq!(stage.mode(), "BOOTING");
     bot.terminate();
     assert!(bot.wait().success(), "{}", bot.stderr());
