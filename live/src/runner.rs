@@ -228,7 +228,8 @@ impl<S: Strategy> Runner<S> {
         let wanted = engine.strategy().warm_up() as u64;
         for symbol in (0..engine.state().symbols.len()).map(|index| SymbolId(index as u16)) {
             let (name, heard) = (engine.state().symbol_name(symbol), engine.market().bars_heard(symbol));
-            if heard < wanted {
+            // The strategy decides at the end of a bar: with the one that is open there are enough.
+            if heard + 1 < wanted {
                 tracing::warn!(
                     symbol = name,
                     heard,
