@@ -88,6 +88,17 @@ fn a_store_that_is_not_this_sessions_is_left_alone() {
 }
 
 #[test]
+fn a_strategy_with_too_little_history_is_told_of() {
+    let stage = Stage::new();
+    let exchange = stage.exchange(&["--speed", "60"]);
+    let mut bot = stage.bot(&url(&exchange), "live.db", &["--param", "slow=500"]);
+    runs(&mut bot);
+    until("the log says so", || {
+        bot.stderr().contains("fewer bars than the strategy warms up with symbol=BTCUSDT heard=1").then_some(())
+    });
+}
+
+#[test]
 fn a_second_bot_finds_store_and_account_taken() {
     let stage = Stage::new();
     let exchange = stage.calm_exchange();
@@ -110,6 +121,15 @@ fn a_key_that_is_revoked_while_it_trades_makes_the_bot_safe_and_it_stays() {
     let mut bot = stage.calm_bot(&exchange, &[]);
     stage.obeyed(&["order", "BTCUSDT", "buy", "0.01"]);
     let refused = "Invalid API-key, IP, or permissions for action.";
+    let once = json!({"on": {"method": "POST", "path": "/fapi/v1/order", "nth": 1},
+                      "fault": {"kind": "error", "code": -2015, "message": refused, "status": 401}});
+    assert_eq!(exchange.post("/sim/v1/fault", &once.to_string()), json!({}));
+    stage.declined(&["order", "BTCUSDT", "buy", "0.01"]);
+    until("it is safe", || (stage.mode() == "SAFE").then_some(()));
+    // The key was mended at the exchange, and somebody says so.
+    stage.obeyed(&["resume"]);
+    stage.obeyed(&["order", "BTCUSDT", "buy", "0.01"]);
+    assert_eq!((stage.mode(), held(&exchange)), ("RUNNING".to_owned(), "0.02".to_owned()));
     for path in [
         "/fapi/v1/o*",
         "/fapi/v1/a*",
@@ -128,11 +148,11 @@ fn a_key_that_is_revoked_while_it_trades_makes_the_bot_safe_and_it_stays() {
     until("it is safe", || (stage.mode() == "SAFE").then_some(()));
     let lost =
         "SELECT COUNT(*) FROM event_store WHERE event_type = 'LinkChanged' AND payload_json LIKE '%ACCESS_LOST%'";
-    assert_eq!(stage.count(lost), 1);
+    assert!(stage.count(lost) > 0);
     let said = stage.declined(&["order", "BTCUSDT", "buy", "0.01"]);
     assert!(said.to_uppercase().contains("SAFE"), "{said}");
     until("the log says so", || bot.stderr().contains("the exchange refuses the key").then_some(()));
-    assert_eq!(held(&exchange), "0.01");
+    assert_eq!(held(&exchange), "0.02");
     assert!(bot.is_running());
     bot.terminate();
     assert!(bot.wait().success(), "{}", bot.stderr());
@@ -153,6 +173,7 @@ fn streams_that_are_refused_at_the_start_are_told_and_tried_again() {
         let line = said.lines().find(|line| line.contains("streams are down"))?;
         (line.contains("refused the connection") && line.contains("--ws-url")).then_some(())
     });
+    until("it says that it does not trade", || bot.stderr().contains("not trading yet").then_some(()));
     assert_eq!(stage.mode(), "BOOTING");
     bot.terminate();
     assert!(bot.wait().success(), "{}", bot.stderr());
@@ -301,7 +322,12 @@ fn a_tape_is_read_to_its_torn_end_and_what_is_none_is_named() {
     let args = ["--record", "tape", "--param", "fast=2", "--param", "slow=3"];
     let mut bot = stage.bot(&url(&exchange), "live.db", &args);
     runs(&mut bot);
-    until("it trades", || (stage.events("TradeExecuted") > 1).then_some(()));
+    stage.obeyed(&["order", "BTCUSDT", "buy", "0.01"]);
+    stage.obeyed(&["close", "BTCUSDT"]);
+    until("the tape is written as far", || {
+        let tape = std::fs::read_dir(stage.desk.path("tape")).unwrap().next().unwrap().unwrap().path();
+        std::fs::read_to_string(tape).unwrap().contains("CLOSE").then_some(())
+    });
     bot.kill();
     let tape = std::fs::read_dir(stage.desk.path("tape")).unwrap().next().unwrap().unwrap().path();
     let bytes = std::fs::read(&tape).unwrap();

@@ -170,7 +170,7 @@ fn paper_trades_without_a_key_and_begins_anew_each_time() {
     let stream = rest.replacen("http", "ws", 1);
     let args =
         ["live", "--paper", "--rest-url", &rest, "--ws-url", &stream, "--store", "live.db", "--secrets", "no.yaml"];
-    let fast = ["--param", "fast=2", "--param", "slow=3"];
+    let fast = ["--param", "fast=2", "--param", "slow=3", "--on-stop", "close"];
     let args = [&args[..], &fast].concat();
     let mut command = stage.command(&args);
     let mut bot = live::Process::start(&mut command, &stage.desk.path(""), "paper");
@@ -179,10 +179,13 @@ fn paper_trades_without_a_key_and_begins_anew_each_time() {
         assert!(bot.is_running(), "{}", bot.stderr());
         (stage.events("TradeExecuted") > 0).then_some(())
     });
+    stage.obeyed(&["pause"]);
+    assert_eq!(stage.mode(), "PAUSED");
     assert_eq!(exchange.get("/sim/v1/status")["fills"], 0, "the exchange outside knows nothing of it");
     bot.terminate();
     let status = bot.wait();
     assert!(status.success(), "{status}: {}", bot.stderr());
+    assert_eq!(stage.count("SELECT COUNT(*) FROM projection_position WHERE qty_e8 != 0"), 0, "closed on paper");
     let scope = support::rows(&stage.store(), "SELECT DISTINCT mode, account_id FROM event_store");
     assert_eq!(format!("{scope:?}"), r#"[[Text("BACKTEST"), Text("paper")]]"#);
     let said = stage.refusal("a paper store that exists", &args);

@@ -144,6 +144,24 @@ fn what_the_exchange_says_at_the_start_is_a_sentence() {
             "option --param: unknown parameter `fats` of sma_cross; it has *\nhint: did you mean `--param fast=...`?",
         ),
         (
+            "a leverage that no bracket allows",
+            nothing.clone(),
+            "--leverage 151",
+            "option --leverage: 151 is not allowed for BTCUSDT: give 1 to 150",
+        ),
+        (
+            "no leverage",
+            nothing.clone(),
+            "--leverage 0",
+            "option --leverage: 0 is not allowed for BTCUSDT: give 1 to 150",
+        ),
+        (
+            "a strategy that would hear nothing",
+            nothing.clone(),
+            "--strategy market_maker --streams bars",
+            "option --streams: market_maker follows the book ticker, and `book` is not listened to\nhint: add book",
+        ),
+        (
             "parameters that contradict each other",
             nothing.clone(),
             "--param fast=40",
@@ -163,6 +181,14 @@ fn what_the_exchange_says_at_the_start_is_a_sentence() {
     exchange.post("/sim/v1/clock?shift_ms=-7200000", "");
     let said = stage.refused("an hour behind", &rest, &[]);
     assert_says(&said, "our clock is -3* ms away from the exchange's\nhint: set the clock", "an hour behind");
+    exchange.post("/sim/v1/clock?shift_ms=3600000", "");
+    // From now on it is down.
+    let down = json!({"on": {"path": "/fapi/v1/exchangeInfo"}, "fault": {"kind": "status", "code": 503, "body": "Service Unavailable."}});
+    assert_eq!(exchange.post("/sim/v1/fault", &down.to_string()), json!({}));
+    let said = stage.refused("down", &rest, &[]);
+    let sentence =
+        format!("{rest} did not answer /fapi/v1/exchangeInfo: HTTP 503: Service Unavailable.\nhint: try again");
+    assert_says(&said, &sentence, "down");
     assert_eq!(exchange.get("/sim/v1/status")["orders"], 0);
 }
 

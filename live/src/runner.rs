@@ -24,6 +24,8 @@ use crate::wire::Effect;
 /// How often the store is asked for operators' commands.
 const ASK_OPERATORS_EVERY: Nanos = 200 * NANOS_PER_MILLI;
 const SHOW_STATUS_EVERY: Nanos = NANOS_PER_SECOND;
+/// A boot that takes longer is told of, again and again.
+const BOOT_WITHIN: Nanos = 10 * NANOS_PER_SECOND;
 /// A stop that was asked for ends after this, whatever is still open.
 const STOP_WITHIN: Nanos = 8 * NANOS_PER_SECOND;
 
@@ -71,6 +73,8 @@ pub struct Runner<S> {
     stop_by: Option<Timestamp>,
     operators_due: Timestamp,
     status_due: Timestamp,
+    /// When it is said that the boot is not over.
+    boot_due: Timestamp,
     is_running: bool,
     /// As it was last logged.
     mode: EngineMode,
@@ -84,6 +88,7 @@ impl<S: Strategy> Runner<S> {
             stop_by: None,
             operators_due: Timestamp::MIN,
             status_due: Timestamp::MIN,
+            boot_due: Timestamp::MAX,
             is_running: false,
             mode: EngineMode::Booting,
         }
@@ -104,6 +109,7 @@ impl<S: Strategy> Runner<S> {
 
     fn work(&mut self) -> Result<Ended, Error> {
         let at = now();
+        self.boot_due = at.plus(BOOT_WITHIN);
         self.bot.start(at)?;
         self.carry_out();
         loop {
@@ -185,6 +191,11 @@ impl<S: Strategy> Runner<S> {
         if is_running && !std::mem::replace(&mut self.is_running, true) {
             self.first_running(now)?;
         }
+        if !is_running && now >= self.boot_due {
+            self.boot_due = now.plus(BOOT_WITHIN);
+            let state = status::line(&self.bot);
+            tracing::warn!(state, "not trading yet: it waits for the streams, for bars or for what the account holds");
+        }
         if let Some(stepper) = &mut self.parts.stepper {
             if stepper.is_done() {
                 self.begin_stop(now)?;
@@ -199,6 +210,7 @@ impl<S: Strategy> Runner<S> {
     fn first_running(&mut self, now: Timestamp) -> Result<(), Error> {
         self.parts.service.ready();
         tracing::info!("reconciled with the exchange; the strategy runs");
+        self.tell_warm_up();
         let Some(leverage) = self.parts.leverage else { return Ok(()) };
         let state = self.bot.engine().state();
         let (session, symbols) = (state.session, state.symbols.len());
@@ -208,6 +220,24 @@ impl<S: Strategy> Runner<S> {
             self.hear(now, News::Operator(&OperatorCommand { key, who: "--leverage".into(), order }))?;
         }
         Ok(())
+    }
+
+    /// A backtest refuses to run with too few bars. Live they come with time.
+    fn tell_warm_up(&self) {
+        let engine = self.bot.engine();
+        let wanted = engine.strategy().warm_up() as u64;
+        for symbol in (0..engine.state().symbols.len()).map(|index| SymbolId(index as u16)) {
+            let (name, heard) = (engine.state().symbol_name(symbol), engine.market().bars_heard(symbol));
+            // The strategy decides at the end of a bar: with the one that is open there are enough.
+            if heard + 1 < wanted {
+                tracing::warn!(
+                    symbol = name,
+                    heard,
+                    wanted,
+                    "the exchange has fewer bars than the strategy warms up with"
+                );
+            }
+        }
     }
 
     fn take_operators(&mut self, now: Timestamp) -> Result<(), Error> {

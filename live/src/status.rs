@@ -103,7 +103,9 @@ pub fn line<S: Strategy, L: EventLog>(bot: &Bot<S, L>) -> String {
         }
     }
     let positions = if positions.is_empty() { "flat".to_owned() } else { positions.join(", ") };
-    let latency = figures.latency.map_or_else(|| "-".to_owned(), |latency| format!("{} ms", latency / NANOS_PER_MILLI));
+    // An exchange whose time runs faster than ours (`exchange serve --speed 60`) speaks from the future.
+    let latency = figures.latency.filter(|latency| *latency >= 0);
+    let latency = latency.map_or_else(|| "-".to_owned(), |latency| format!("{} ms", latency / NANOS_PER_MILLI));
     format!(
         "{:?}  equity {}  {positions}  {} open orders  streams {}  weight {}/{}  latency {latency}",
         state.mode,

@@ -1,6 +1,7 @@
 //! A live session put together: key, rules, store, engine, session, sockets; and run until it is asked to stop.
 
 mod connect;
+mod fit;
 mod lock;
 mod options;
 mod outcome;
@@ -115,12 +116,7 @@ impl LiveJob {
 /// Runs a session until it is asked to stop.
 pub fn run_live<S: Strategy>(mut job: LiveJob) -> Result<LiveOutcome, Error> {
     let strategy = S::new(&job.params, &job.recipe.instruments).map_err(Error::new)?;
-    if job.recipe.hedge && !strategy.knows_hedge_mode() {
-        let strategy = &job.recipe.strategy;
-        let problem = format!("the account is in hedge mode, and {strategy} trades one position a symbol");
-        return Err(Error::new(problem)
-            .hint("switch the account to one-way mode, or use a strategy that names the side of its positions"));
-    }
+    fit::check(&job, &strategy)?;
     job.recipe.warm_up_bars = strategy.warm_up();
     // Before the store: what is refused should leave no new store behind.
     if let Some(directory) = &job.options.record {

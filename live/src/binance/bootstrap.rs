@@ -154,6 +154,12 @@ impl Bootstrap {
     ) -> Option<Problem> {
         let host = self.host.clone();
         let response = match answer {
+            // It says nothing about the question. Without an end the start would wait for an exchange that is down, in silence.
+            Ok(response) if response.status >= 500 => {
+                self.failed_attempts += 1;
+                let (path, why) = (path.to_owned(), format!("HTTP {}: {}", response.status, shown(&response.body)));
+                return (self.failed_attempts >= ATTEMPTS).then_some(Problem::NoAnswer { host, path, why });
+            }
             Ok(response) => {
                 self.failed_attempts = 0;
                 response
