@@ -27,7 +27,8 @@ impl Stage {
         let serve = [&["--symbol", "BTCUSDT", "--speed", "60", "--history", "2"], exchange].concat();
         let exchange = Exchange::start(&folder, &serve);
         let trade = ["--symbol", "BTCUSDT", "--strategy", "sma_cross", "--param", "fast=2", "--param", "slow=3"];
-        let bot = live::live(&folder, &exchange, &[&trade, bot].concat());
+        // What it stops with `close` waits for: no order fills when nobody listens any more.
+        let bot = live::live(&folder, &exchange, &[&trade[..], &["--on-stop", "close"], bot].concat());
         let mut stage = Stage { desk, exchange, bot };
         stage.waits_for_fills(1);
         stage
