@@ -234,12 +234,20 @@ fn logged(format: Format, level: Level, what: impl FnOnce()) -> String {
 
 #[test]
 fn a_line_for_people_has_time_level_message_and_fields() {
-    let text = logged(Format::Human { colour: false }, Level::INFO, || {
+    let text = logged(Format::Human { colour: false, over_status: false }, Level::INFO, || {
         tracing::warn!(target: "alphaengine", socket = 3, why = "closed by the server", ok = true, "a stream is down");
     });
     let (time, rest) = text.split_once(' ').unwrap();
     assert_eq!((time.len(), &time[10..11], &time[23..]), (24, "T", "Z"), "{text}");
     assert_eq!(rest, "WARN  a stream is down socket=3 why=\"closed by the server\" ok=true\n");
+}
+
+#[test]
+fn a_line_takes_the_place_of_the_status_line() {
+    let text = logged(Format::Human { colour: false, over_status: true }, Level::INFO, || {
+        tracing::info!(target: "alphaengine", "ready");
+    });
+    assert!(text.starts_with("\r\u{1b}[2K20"), "{text:?}");
 }
 
 #[test]
@@ -262,7 +270,7 @@ fn a_line_for_machines_is_one_object() {
 
 #[test]
 fn what_steers_a_terminal_or_feigns_a_line_is_escaped() {
-    let text = logged(Format::Human { colour: false }, Level::INFO, || {
+    let text = logged(Format::Human { colour: false, over_status: false }, Level::INFO, || {
         tracing::warn!(body = "\u{1b}[2J", "first\n2026-01-01T00:00:00.000Z ERROR feigned");
     });
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -271,7 +279,7 @@ fn what_steers_a_terminal_or_feigns_a_line_is_escaped() {
 
 #[test]
 fn libraries_are_heard_from_warn_on_and_the_house_from_the_chosen_level() {
-    let text = logged(Format::Human { colour: false }, Level::DEBUG, || {
+    let text = logged(Format::Human { colour: false, over_status: false }, Level::DEBUG, || {
         tracing::debug!(target: "hyper_util::client", "library detail");
         tracing::info!(target: "hyper_util::client", "library news");
         tracing::warn!(target: "hyper_util::client", "library warning");
@@ -284,7 +292,7 @@ fn libraries_are_heard_from_warn_on_and_the_house_from_the_chosen_level() {
 
 #[test]
 fn repeats_are_said_once_with_how_many_more_there_were() {
-    for format in [Format::Human { colour: false }, Format::Json] {
+    for format in [Format::Human { colour: false, over_status: false }, Format::Json] {
         let text = logged(format, Level::INFO, || {
             for _ in 0..1_000 {
                 tracing::warn!(socket = 1, "the stream is down");

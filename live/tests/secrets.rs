@@ -283,7 +283,7 @@ fn a_canary_is_found_in_no_debug_display_or_log() {
     let (driver, _inbox) = Driver::start(config).unwrap();
     let shown = format!("{shown} {driver:?}");
     assert!(shown.contains("[secret]") && !shown.contains("CANARY"), "{shown}");
-    for format in [Format::Json, Format::Human { colour: true }] {
+    for format in [Format::Json, Format::Human { colour: true, over_status: false }] {
         let memory = Memory::default();
         let (layer, guard) = layer(LogConfig { format, level: Level::TRACE }, Box::new(memory.clone())).unwrap();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {

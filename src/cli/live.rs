@@ -99,7 +99,11 @@ pub struct Args {
 pub fn live(args: Args, strategies: &Strategies) -> Result<Exit, Error> {
     let json_log = args.log_format == "json";
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let format = if json_log { logging::Format::Json } else { logging::Format::Human { colour } };
+    let format = if json_log {
+        logging::Format::Json
+    } else {
+        logging::Format::Human { colour, over_status: std::io::stderr().is_terminal() }
+    };
     let log = logging::init(LogConfig { format, level: logging::Level::INFO });
     let _log = log.map_err(|error| Error::new(error.to_string()))?;
     match trade(args, strategies) {

@@ -116,7 +116,11 @@ impl Line {
 
     fn show(&self, format: Format) -> String {
         let mut text = match format {
-            Format::Human { colour } => self.human(colour),
+            Format::Human { colour, over_status } => {
+                // The status line makes room; it comes back with its next second.
+                let clear = if over_status { "\r\u{1b}[2K" } else { "" };
+                clear.to_owned() + &self.human(colour)
+            }
             Format::Json => self.json(),
         };
         if let std::borrow::Cow::Owned(redacted) = redact(&text) {

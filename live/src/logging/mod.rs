@@ -28,6 +28,8 @@ pub enum Format {
     Human {
         /// Whether the level is coloured: on a terminal, unless `NO_COLOR` is set.
         colour: bool,
+        /// Whether a status line may stand where the next line comes.
+        over_status: bool,
     },
     /// One object a line: `time`, `level`, `target`, `message`, then the fields.
     Json,
