@@ -195,9 +195,9 @@ impl Exchange {
         moved.map(|_| ())
     }
 
-    /// No update is due: what is told each second is told again.
-    pub(crate) fn market_stands(&mut self) {
-        self.gateway.market_stands(wall());
+    /// No update is due: what is told each second is told again, at this time of the market.
+    pub(crate) fn market_stands(&mut self, at: Timestamp) {
+        self.gateway.market_stands(wall(), at);
         self.flush();
     }
 

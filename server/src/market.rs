@@ -21,6 +21,12 @@ pub(crate) struct Anchor {
 }
 
 impl Anchor {
+    /// The market's time now.
+    fn now(&self, times: u32) -> Timestamp {
+        let passed = Nanos::try_from(self.wall.elapsed().as_nanos()).unwrap_or(Nanos::MAX);
+        self.market.plus(passed.saturating_mul(Nanos::from(times)))
+    }
+
     /// How long until the market's time is `at`.
     fn until(&self, at: Timestamp, times: u32) -> Duration {
         let after = at.since(self.market).max(0) / Nanos::from(times.max(1));
@@ -50,7 +56,8 @@ async fn while_timed(shared: &Shared, times: u32) {
             tokio::time::sleep(wait).await;
         } else {
             tokio::time::sleep(A_SECOND).await;
-            shared.exchange().market_stands();
+            let at = shared.anchor.now(times);
+            shared.exchange().market_stands(at);
         }
     }
 }

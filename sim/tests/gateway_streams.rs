@@ -455,7 +455,7 @@ fn a_market_that_stands_repeats_its_mark_and_its_quote_with_times_that_go_on() {
     for _ in 0..3 {
         exchange.now += 2_000;
         let wall = exchange.wall();
-        exchange.gateway.market_stands(wall);
+        exchange.gateway.market_stands(wall, wall);
         exchange.tick();
         let frames = exchange.frames(socket);
         let kinds: Vec<&str> = frames.iter().map(|frame| frame["data"]["e"].as_str().unwrap()).collect();

@@ -117,8 +117,6 @@ pub struct Gateway {
     tapes: Vec<Tape>,
     /// Market time; `None` before the first update.
     clock: Option<Timestamp>,
-    /// The protocol time of the newest update.
-    moved_at: Timestamp,
     /// The newest protocol time heard.
     wall: Timestamp,
     /// Milliseconds by which the exchange's clock is off.
@@ -160,7 +158,6 @@ impl Gateway {
             symbols: names.chain(lower).collect(),
             tapes: instruments.iter().map(|_| Tape::default()).collect(),
             clock: None,
-            moved_at: Timestamp::MIN,
             wall: Timestamp::from_nanos(0),
             shift: 0,
             requests: 0,
@@ -288,7 +285,6 @@ impl Gateway {
             return;
         }
         self.clock = Some(self.clock.map_or(update.at, |clock| clock.max(update.at)));
-        self.moved_at = self.wall;
         // As in a backtest: marks and funding before the first price at which somebody could trade are passed over.
         let is_price =
             !matches!(update.data, MarketData::MarkPrice(_) | MarketData::MarkBar(_) | MarketData::Funding(_));
@@ -315,13 +311,9 @@ impl Gateway {
     }
 
     /// The market has said nothing new for a while: marks are told each second all the same, as the exchange does, and the quote
-    /// with them, which a market made of bars does not move between them. Their time goes on with the wall clock.
-    pub fn market_stands(&mut self, wall: Timestamp) {
+    /// with them, which a market made of bars does not move between them. `at` is the market's time now.
+    pub fn market_stands(&mut self, wall: Timestamp, at: Timestamp) {
         self.hear_time(wall);
-        let Some(clock) = self.clock.filter(|_| self.moved_at > Timestamp::MIN) else {
-            return;
-        };
-        let at = clock.plus(self.wall.since(self.moved_at).max(0));
         for symbol in (0..self.tapes.len()).map(|index| SymbolId(index as u16)) {
             self.repeat_prices(symbol, at);
         }
