@@ -144,8 +144,9 @@ impl Default for Silence {
             book_ticker: Deadline::seconds(30, 30),
             depth: Deadline::seconds(30, 30),
             mark_price: Deadline::seconds(15, 15),
-            bars: Deadline::seconds(90, 90),
-            agg_trades: Deadline::seconds(120, 120),
+            // A symbol that nobody trades says nothing of bars and trades.
+            bars: Deadline::seconds(300, 300),
+            agg_trades: Deadline::seconds(900, 900),
             late_after: Some(3 * NANOS_PER_SECOND),
         }
     }

@@ -116,7 +116,7 @@ impl Sockets {
         let state = &mut self.routes[route as usize];
         let socket = line.open(url);
         let count = state.streams.len();
-        let missing = state.streams.iter().filter(|stream| stream.must_speak()).count();
+        let missing = state.streams.iter().filter(|stream| stream.must_speak).count();
         let new = Connection { socket, asked_at: at, opened_at: None, heard: vec![None; count], missing };
         let place = if state.current.is_some() { &mut state.successor } else { &mut state.current };
         if let Some(left) = place.replace(new) {
@@ -160,7 +160,7 @@ impl Sockets {
     #[inline]
     pub fn heard(&mut self, line: &mut Line, at: Timestamp, socket: SocketId, stream: Option<usize>) -> Option<Change> {
         for state in &mut self.routes {
-            let must_speak = stream.and_then(|place| state.streams.get(place)).is_some_and(Stream::must_speak);
+            let must_speak = stream.and_then(|place| state.streams.get(place)).is_some_and(|stream| stream.must_speak);
             let Some(connection) = state.connection(socket) else {
                 if state.retiring.contains(&socket) {
                     return Some(Change::None);

@@ -27,14 +27,12 @@ pub(crate) struct Stream {
     pub symbol: SymbolId,
     pub route: Route,
     patience: Deadline,
+    /// Whether a connection is complete only when this stream has said something. Marks and books speak by themselves; bars and
+    /// trades speak when somebody trades, and are waited for only where nothing else is heard on their route.
+    pub must_speak: bool,
 }
 
 impl Stream {
-    /// Whether a connection is complete only when this stream has said something.
-    pub fn must_speak(&self) -> bool {
-        self.patience.first_by.is_some()
-    }
-
     /// When this stream is silent for too long, if it was heard last at `heard`.
     pub fn deadline(&self, opened: Timestamp, heard: Option<Timestamp>) -> Timestamp {
         let after = |since: Timestamp, span: Option<Nanos>| span.map_or(Timestamp::MAX, |span| since.plus(span));
@@ -65,7 +63,16 @@ pub(crate) fn wanted(instruments: &Instruments, wanted: &StreamsWanted, silence:
                 symbol,
                 route: *route,
                 patience: *patience,
+                must_speak: false,
             });
+        }
+    }
+    for route in Route::ALL {
+        let speaks = |stream: &Stream| stream.route == route && stream.patience.first_by.is_some();
+        let alone = |stream: &Stream| matches!(stream.kind, Kind::BookTicker | Kind::Depth | Kind::MarkPrice);
+        let has_alone = streams.iter().any(|stream| speaks(stream) && alone(stream));
+        for stream in &mut streams {
+            stream.must_speak |= speaks(stream) && (alone(stream) || !has_alone);
         }
     }
     streams
@@ -101,5 +108,29 @@ impl Directory {
     pub fn find(&self, name: &[u8]) -> Option<&Entry> {
         let index = self.0.binary_search_by(|entry| entry.name.as_bytes().cmp(name)).ok()?;
         self.0.get(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alphaengine_core::instrument::Catalog;
+
+    use super::*;
+
+    /// The streams of one symbol whose first word is waited for.
+    fn waited_for(streams: StreamsWanted, silence: Silence) -> Vec<String> {
+        let btc = Catalog::builtin().get(&"BTCUSDT".parse().unwrap()).unwrap().clone();
+        let instruments = Instruments::new(vec![btc]).unwrap();
+        let streams = wanted(&instruments, &streams, &silence).into_iter();
+        streams.filter(|stream| stream.must_speak).map(|stream| stream.name).collect()
+    }
+
+    #[test]
+    fn a_route_waits_for_what_speaks_by_itself_and_for_trades_only_where_there_is_nothing_else() {
+        let all = StreamsWanted { agg_trades: true, ..StreamsWanted::default() };
+        assert_eq!(waited_for(all, Silence::default()), ["btcusdt@bookTicker", "btcusdt@markPrice@1s"]);
+        let bars = StreamsWanted { mark_price: false, book_ticker: false, ..StreamsWanted::default() };
+        assert_eq!(waited_for(bars, Silence::default()), ["btcusdt@kline_1m"]);
+        assert_eq!(waited_for(all, Silence::ALLOWED), [""; 0]);
     }
 }
