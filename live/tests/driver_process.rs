@@ -1,6 +1,6 @@
 //! The process around the driver: signals, the service manager, and logs that never stop the program.
 //!
-//! What concerns a whole process runs in a child: this test program again, with one of its ignored tests.
+//! What concerns a whole process runs in a child: this test program again, with the same test, which then plays the child.
 #![cfg(unix)]
 #![allow(clippy::disallowed_methods, reason = "sockets and processes live in real time")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot run should say so at once")]
@@ -22,14 +22,14 @@ use tracing_subscriber::layer::SubscriberExt;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A test that only makes sense as a child of another.
+/// Whether this process was started by a test to be looked at.
 fn is_child() -> bool {
     std::env::var_os("ALPHAENGINE_TEST_CHILD").is_some()
 }
 
 fn child(name: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", name, "--ignored", "--nocapture", "--test-threads=1"]);
+    command.args(["--exact", name, "--nocapture", "--test-threads=1"]);
     command.env("ALPHAENGINE_TEST_CHILD", "1").stdout(Stdio::piped()).stderr(Stdio::null()).stdin(Stdio::null());
     command
 }
@@ -70,12 +70,7 @@ impl Drop for Running {
     }
 }
 
-#[test]
-#[ignore = "a child of the tests of signals"]
 fn child_that_tells_signals() {
-    if !is_child() {
-        return;
-    }
     let mut config = DriverConfig::new("http://127.0.0.1:1");
     config.signals = true;
     let (_driver, inbox) = Driver::start(config).unwrap();
@@ -91,8 +86,12 @@ fn child_that_tells_signals() {
 
 #[test]
 fn the_first_signal_stops_in_order_the_second_at_once_and_the_third_ends_the_process() {
+    if is_child() {
+        return child_that_tells_signals();
+    }
     for [first, second, third] in [["TERM", "TERM", "TERM"], ["INT", "TERM", "INT"]] {
-        let mut running = Running::start(child("child_that_tells_signals"));
+        let mut running =
+            Running::start(child("the_first_signal_stops_in_order_the_second_at_once_and_the_third_ends_the_process"));
         running.wait_for("signals are caught");
         running.signal(first);
         running.wait_for("stop in order");
@@ -103,12 +102,7 @@ fn the_first_signal_stops_in_order_the_second_at_once_and_the_third_ends_the_pro
     }
 }
 
-#[test]
-#[ignore = "a child of the test of the service manager"]
 fn child_that_notifies() {
-    if !is_child() {
-        return;
-    }
     let mut manager = ServiceManager::from_environment();
     manager.ready();
     manager.status("streams connected");
@@ -127,11 +121,14 @@ fn child_that_notifies() {
 
 #[test]
 fn the_service_manager_hears_of_readiness_status_life_and_the_stop() {
+    if is_child() {
+        return child_that_notifies();
+    }
     let dir = tempfile::TempDir::new().unwrap();
     let path = dir.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut command = child("child_that_notifies");
+    let mut command = child("the_service_manager_hears_of_readiness_status_life_and_the_stop");
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "100000").env_remove("WATCHDOG_PID");
     let start = Instant::now();
     let mut running = Running::start(command);
@@ -152,8 +149,11 @@ fn the_service_manager_hears_of_readiness_status_life_and_the_stop() {
 
 #[test]
 fn without_a_service_manager_nothing_happens() {
+    if is_child() {
+        return child_that_is_watched_by_nobody();
+    }
     let mut running = Running::start({
-        let mut command = child("child_that_is_watched_by_nobody");
+        let mut command = child("without_a_service_manager_nothing_happens");
         command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC");
         command
     });
@@ -161,12 +161,7 @@ fn without_a_service_manager_nothing_happens() {
     assert!(running.child.wait().unwrap().success());
 }
 
-#[test]
-#[ignore = "a child of the test without a service manager"]
 fn child_that_is_watched_by_nobody() {
-    if !is_child() {
-        return;
-    }
     let mut manager = ServiceManager::from_environment();
     manager.ready();
     manager.pet(Instant::now());
@@ -175,12 +170,7 @@ fn child_that_is_watched_by_nobody() {
     println!("nobody watches");
 }
 
-#[test]
-#[ignore = "a child of the test of closed standard errors"]
 fn child_that_logs_a_lot() {
-    if !is_child() {
-        return;
-    }
     let guard = init(LogConfig { format: Format::Json, level: Level::INFO }).unwrap();
     for n in 0..10_000 {
         tracing::warn!("line {n}");
@@ -191,11 +181,14 @@ fn child_that_logs_a_lot() {
 
 #[test]
 fn a_standard_error_that_is_closed_or_full_does_not_stop_the_program() {
+    if is_child() {
+        return child_that_logs_a_lot();
+    }
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let full = File::options().write(true).open("/dev/full").unwrap();
     for stderr in [Stdio::from(writer), Stdio::from(full)] {
-        let mut command = child("child_that_logs_a_lot");
+        let mut command = child("a_standard_error_that_is_closed_or_full_does_not_stop_the_program");
         command.stderr(stderr);
         let mut running = Running::start(command);
         running.wait_for("the work is done");
