@@ -68,10 +68,6 @@ pub enum LinkUpdate {
         until: Timestamp,
     },
     RateLimitOver,
-    /// The rules of a symbol changed at the exchange while we run.
-    RulesChanged {
-        symbol: String,
-    },
     /// Market data came faster than they were taken: only the newest of each stream was kept. Account data are never left out.
     Conflated {
         left_out: u64,
@@ -95,7 +91,6 @@ impl LinkUpdate {
             LinkUpdate::ListenKeyExpired => Route::Private.name(),
             LinkUpdate::ClockStepped { .. } => "CLOCK",
             LinkUpdate::RateLimited { .. } | LinkUpdate::RateLimitOver => "RATE_LIMIT",
-            LinkUpdate::RulesChanged { symbol } => symbol,
             LinkUpdate::Conflated { .. } => "MARKET_DATA",
             LinkUpdate::AccessLost { .. } => "ACCESS",
         }

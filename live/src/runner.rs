@@ -331,9 +331,6 @@ fn tell_link(link: &LinkUpdate) {
             tracing::warn!(status, %until, "the exchange's limits are used up, requests wait");
         }
         LinkUpdate::RateLimitOver => tracing::info!("requests leave again"),
-        LinkUpdate::RulesChanged { symbol } => {
-            tracing::warn!(%symbol, "the rules of a symbol changed; restart to use them")
-        }
         LinkUpdate::Conflated { left_out } => {
             tracing::warn!(left_out, "market data came too fast; only the newest was kept")
         }
@@ -341,9 +338,4 @@ fn tell_link(link: &LinkUpdate) {
             tracing::error!(code, said = %message, "the exchange refuses the key; nothing opens; check the key, its permissions and its IP list");
         }
     }
-}
-
-/// How long a runner may take to stop; for those who wait for it.
-pub const fn stop_within() -> Duration {
-    Duration::from_nanos(STOP_WITHIN as u64).saturating_add(FAREWELL)
 }

@@ -22,6 +22,8 @@ use crate::wire::{Effect, HttpId, HttpResponse, TimerId, TransportError};
 
 /// A host that was not reached so often is not reachable.
 const ATTEMPTS: u32 = 3;
+/// A clock that is further off than this is no drift.
+const MOST_CLOCK_OFFSET: Nanos = NANOS_PER_MINUTE;
 
 /// What a session needs to know before it begins.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,8 +61,6 @@ pub struct Bootstrap {
     host: String,
     symbols: Vec<Symbol>,
     has_key: bool,
-    most_clock_offset: Nanos,
-    allow_multi_assets: bool,
     line: Line,
     waiting: usize,
     failed_attempts: u32,
@@ -75,8 +75,6 @@ impl Bootstrap {
             host: hosts.rest,
             symbols,
             has_key: key.is_some(),
-            most_clock_offset: NANOS_PER_MINUTE,
-            allow_multi_assets: false,
             line: Line::new(key.map(|key| key.signer), Limits::default()),
             waiting: 0,
             failed_attempts: 0,
@@ -94,12 +92,6 @@ impl Bootstrap {
             },
             result: None,
         }
-    }
-
-    /// Accepts a clock that is further off than a minute: for an exchange that replays the past.
-    pub fn accept_clock_offset(mut self, most: Nanos) -> Bootstrap {
-        self.most_clock_offset = most;
-        self
     }
 
     pub fn start(&mut self, at: Timestamp) {
@@ -309,13 +301,13 @@ impl Bootstrap {
 
     fn conclude(&mut self, at: Timestamp) -> Result<BootstrapResult, Problem> {
         let offset = self.line.clock.offset();
-        if offset.abs() > self.most_clock_offset {
+        if offset.abs() > MOST_CLOCK_OFFSET {
             return Err(Problem::ClockOff { offset_ms: offset / NANOS_PER_MILLI });
         }
         if self.has_key && !self.found.can_trade {
             return Err(Problem::MayNotTrade);
         }
-        if self.found.multi_assets && !self.allow_multi_assets {
+        if self.found.multi_assets {
             return Err(Problem::MultiAssets);
         }
         let builtin = if self.has_key { Catalog::default() } else { Catalog::builtin() };
