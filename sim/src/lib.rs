@@ -60,6 +60,7 @@
 
 pub mod config;
 mod exchange;
+pub mod faults;
 mod filters;
 mod funding_watch;
 pub mod gateway;

@@ -1,0 +1,11 @@
+//! World 2: engine, Binance session, gateway and simulated exchange on one virtual clock and one heap, with a wire, a disk and a
+//! process that break as a plan says. No sockets, no threads, no real time: a run is a function of its scenario and its plan.
+
+mod report;
+mod scenario;
+
+pub use report::{Effect, RunReport};
+pub use scenario::{RunOptions, Scenario};
+
+#[cfg(determinism_probe)]
+pub mod determinism_probe;
