@@ -295,6 +295,11 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         self.reconciler.is_complete && self.state.mode != EngineMode::Booting
     }
 
+    /// Whether a round of the reconciler is under way.
+    pub fn is_comparing(&self) -> bool {
+        self.reconciler.stage != reconcile::Stage::Idle
+    }
+
     /// The limits in force.
     pub fn limits(&self) -> &Limits {
         &self.config.limits
