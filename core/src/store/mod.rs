@@ -4,6 +4,7 @@
 //! world (`schema.sql`). What is not durable was not promised: a row counts after [`EventLog::commit`].
 
 pub mod commands;
+mod disk;
 mod error;
 mod head;
 mod memory;
@@ -15,6 +16,7 @@ mod schema;
 mod sqlite;
 mod verify;
 
+pub use disk::{Disk, Mark, Place};
 pub use error::Error;
 pub use memory::{MemoryLog, NoLog};
 pub use reader::{Answer, Checkpoint, CurveRow, SessionRow, Stats, StoreReader};
