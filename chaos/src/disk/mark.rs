@@ -41,12 +41,7 @@ impl Disk for SimDisk {
     fn open_mark(&self, path: &Path, make: bool) -> io::Result<Box<dyn Mark>> {
         let handle = self.drive().open(Some(path), Opening { create: make, ..Opening::default() })?;
         let mark = SimMark { disk: self.clone(), handle };
-        let mut drive = self.drive();
-        drive.lock(handle, Level::Exclusive)?;
-        if make {
-            drive.truncate(handle, 0)?;
-        }
-        drop(drive);
+        self.drive().lock(handle, Level::Exclusive)?;
         Ok(Box::new(mark))
     }
 
