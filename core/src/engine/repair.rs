@@ -75,7 +75,11 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         // What this snapshot cannot judge, it does not refute either.
         self.reconciler.seen.extend(before.iter().filter(|drift| touched.covers(drift)).cloned());
         let mut settled = Vec::new();
-        let drifts = compare(&self.state, snapshot, &touched);
+        let mut drifts = compare(&self.state, snapshot, &touched);
+        if planted::has(Bug::NoBackfill) && !is_new {
+            // Wrong: who fetches no trades has to believe the exchange at least.
+            drifts.retain(|drift| !matches!(drift, Drift::Position { .. } | Drift::Balance { .. }));
+        }
         if !touched.money {
             self.reconciler.unsettled.keep_only(&drifts);
         }
@@ -164,8 +168,6 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 self.record(heard, Some(order.command), Some(order.symbol), amended)?;
                 self.tell(id, OrderNews::Amended)
             }
-            // Wrong: who fetches no trades has to believe the exchange at least.
-            Drift::Position { .. } | Drift::Balance { .. } if planted::has(Bug::NoBackfill) && !is_new => Ok(()),
             Drift::Position { symbol, position_side, ours, theirs, entry_price } => {
                 let subject = format!("{}:{}", self.state.symbol_name(*symbol), position_side.name());
                 self.drift(DriftKind::Position, Some(*symbol), &subject, ours, theirs)?;

@@ -8,6 +8,8 @@ mod error;
 mod head;
 mod memory;
 mod patience;
+#[cfg(all(test, feature = "planted-bugs"))]
+mod planted;
 mod projection;
 mod reader;
 mod row;
