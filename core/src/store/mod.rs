@@ -8,7 +8,7 @@ mod error;
 mod head;
 mod memory;
 mod patience;
-#[cfg(all(test, feature = "planted-bugs"))]
+#[cfg(test)]
 mod planted;
 mod projection;
 mod reader;

@@ -1,5 +1,7 @@
 //! What the store's planted mistake does cannot be seen from outside while the power stays on: so it is proven here.
 
+#![cfg(feature = "planted-bugs")]
+
 use std::path::Path;
 
 use super::{Scope, SqliteStore};
