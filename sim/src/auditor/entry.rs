@@ -42,26 +42,79 @@ pub(super) struct Trade {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Fact {
     SessionStarted,
-    Requested { name: ClientOrderId, spec: OrderSpec },
-    CancelRequested { name: ClientOrderId },
-    CancelRejected { name: ClientOrderId },
-    ModifyRequested { name: ClientOrderId, qty: Qty, price: Price },
-    ModifyRejected { name: ClientOrderId },
-    Placed { name: ClientOrderId, order_id: u64 },
-    Rejected { name: ClientOrderId },
-    Unknown { name: ClientOrderId },
-    Absent { name: ClientOrderId },
-    Triggered { name: ClientOrderId, child: u64, qty: Qty },
+    Requested {
+        name: ClientOrderId,
+        spec: OrderSpec,
+    },
+    CancelRequested {
+        name: ClientOrderId,
+    },
+    CancelRejected {
+        name: ClientOrderId,
+    },
+    ModifyRequested {
+        name: ClientOrderId,
+        qty: Qty,
+        price: Price,
+    },
+    ModifyRejected {
+        name: ClientOrderId,
+    },
+    Placed {
+        name: ClientOrderId,
+        order_id: u64,
+    },
+    Rejected {
+        name: ClientOrderId,
+    },
+    Unknown {
+        name: ClientOrderId,
+    },
+    Absent {
+        name: ClientOrderId,
+    },
+    Triggered {
+        name: ClientOrderId,
+        child: u64,
+        qty: Qty,
+    },
     Traded(Trade),
-    Amended { name: ClientOrderId, qty: Qty },
-    Canceled { name: ClientOrderId },
-    Expired { name: ClientOrderId },
-    Adopted { name: ClientOrderId, order_id: u64, spec: OrderSpec, filled: Qty },
-    Funding { position_side: PositionSide, amount: Money },
-    Transfer { asset: Asset, amount: Money, reason: TransferReason },
-    MarginMoved { position_side: PositionSide, amount: Money },
-    PositionAdopted { position_side: PositionSide, qty: Qty },
-    Mode { to: EngineMode },
+    Amended {
+        name: ClientOrderId,
+        qty: Qty,
+    },
+    Canceled {
+        name: ClientOrderId,
+    },
+    Expired {
+        name: ClientOrderId,
+    },
+    Adopted {
+        name: ClientOrderId,
+        order_id: u64,
+        spec: OrderSpec,
+        filled: Qty,
+    },
+    Funding {
+        position_side: PositionSide,
+        amount: Money,
+    },
+    Transfer {
+        asset: Asset,
+        amount: Money,
+        reason: TransferReason,
+    },
+    MarginMoved {
+        position_side: PositionSide,
+        amount: Money,
+    },
+    PositionAdopted {
+        position_side: PositionSide,
+        qty: Qty,
+    },
+    Mode {
+        to: EngineMode,
+    },
     StreamDown(Route),
     StreamUp(Route),
     Late(Route),
@@ -134,9 +187,7 @@ impl Fact {
             Event::TransferBooked(event) => {
                 Fact::Transfer { asset: event.asset, amount: event.amount, reason: event.reason }
             }
-            Event::MarginMoved(event) => {
-                Fact::MarginMoved { position_side: event.position_side, amount: event.amount }
-            }
+            Event::MarginMoved(event) => Fact::MarginMoved { position_side: event.position_side, amount: event.amount },
             Event::PositionAdopted(event) => {
                 Fact::PositionAdopted { position_side: event.position_side, qty: event.qty }
             }

@@ -59,7 +59,9 @@ impl Fills {
         findings.check(I7, filled >= last, || {
             format!("the exchange told {filled} filled of order {id} ({name}) after it told {last}")
         });
-        findings.check(I7, filled <= size, || format!("the exchange told {filled} filled of order {id} ({name}) of {size}"));
+        findings.check(I7, filled <= size, || {
+            format!("the exchange told {filled} filled of order {id} ({name}) of {size}")
+        });
     }
 
     /// What the step touched, in the state as the process holds it.
@@ -76,7 +78,10 @@ impl Fills {
             }
             let holds = i128::from(order.filled.steps()) == life.filled;
             findings.check(I6, holds, || {
-                format!("order {name} is filled by {} in the state, and its trades sum to {} steps", order.filled, life.filled)
+                format!(
+                    "order {name} is filled by {} in the state, and its trades sum to {} steps",
+                    order.filled, life.filled
+                )
             });
         }
     }
@@ -105,7 +110,8 @@ impl Fills {
                 continue;
             };
             *by_order.entry(fill.order_id).or_default() += i128::from(fill.qty.steps());
-            *positions.entry((symbol, fill.position_side)).or_default() += i128::from(fill.side.signed(fill.qty).steps());
+            *positions.entry((symbol, fill.position_side)).or_default() +=
+                i128::from(fill.side.signed(fill.qty).steps());
             let (name, id) = (&fill.symbol, fill.id);
             let Some(trade) = logged.get(&(symbol, id)) else {
                 let (qty, price, order) = (fill.qty, fill.price, fill.client_order_id);
@@ -137,7 +143,10 @@ impl Fills {
             }
             let filled = by_order.get(&number).copied().unwrap_or(0);
             findings.check(I7, life.filled == filled, || {
-                format!("order {name} ({number}) is filled by {filled} steps at the exchange and by {} in the log", life.filled)
+                format!(
+                    "order {name} ({number}) is filled by {filled} steps at the exchange and by {} in the log",
+                    life.filled
+                )
             });
         }
         for (symbol, instrument) in instruments.iter() {

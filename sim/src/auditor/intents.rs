@@ -81,7 +81,10 @@ impl Intents {
                 };
                 let in_doubt = matches!(sending.outcome, Outcome::Unknown | Outcome::Pending) && !sending.is_absent;
                 findings.check(I3, !in_doubt || told.has_ended(&name, book), || {
-                    format!("event {seq} says that order {name} was refused, and the answer to it was {:?}", sending.outcome)
+                    format!(
+                        "event {seq} says that order {name} was refused, and the answer to it was {:?}",
+                        sending.outcome
+                    )
                 });
             }
             _ => {}

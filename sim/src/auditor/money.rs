@@ -68,6 +68,8 @@ pub(super) fn quiet(
         )
     });
     findings.check(I9, unexplained == 0, || {
-        format!("{unexplained} steps of {asset} in the log are a correction that no trade, payment or transfer explains")
+        format!(
+            "{unexplained} steps of {asset} in the log are a correction that no trade, payment or transfer explains"
+        )
     });
 }

@@ -30,15 +30,26 @@ pub struct Rules {
 #[derive(Debug, Clone, Copy)]
 pub enum Seen<'a> {
     /// A process of the bot began; with the id of its session and the highest number found in its store.
-    ProcessBegan { session: SessionId, seq: u64 },
+    ProcessBegan {
+        session: SessionId,
+        seq: u64,
+    },
     /// It ended: killed, power lost, or in order.
     ProcessEnded,
     /// The bot handed a request to the network, before any fault. `durable`: for what places, cancels or changes an order, whether
     /// its intent stood in the store in a form that survives a power loss at this instant (the world looked); `None` where the
     /// question makes no sense.
-    Sent { id: u64, method: &'a str, path: &'a str, query: &'a str, durable: Option<bool> },
+    Sent {
+        id: u64,
+        method: &'a str,
+        path: &'a str,
+        query: &'a str,
+        durable: Option<bool>,
+    },
     /// The bot was told that a request never left this machine: no connection was made. It may be sent again.
-    NotSent { id: u64 },
+    NotSent {
+        id: u64,
+    },
     /// The request reached the exchange, and this is what the exchange answered, before any fault on the way back.
     Answered {
         id: u64,
@@ -50,23 +61,47 @@ pub enum Seen<'a> {
         body: &'a [u8],
     },
     /// What the bot got in the end; `None` is nothing, or an error of transport after the request left. This is what it may act on.
-    Got { id: u64, status: Option<u16>, headers: &'a [(String, String)], body: &'a [u8] },
+    Got {
+        id: u64,
+        status: Option<u16>,
+        headers: &'a [(String, String)],
+        body: &'a [u8],
+    },
     /// A frame that the exchange said on a stream connection, before faults. The route is its name in any case: `private`.
-    Said { route: &'a str, text: &'a str },
+    Said {
+        route: &'a str,
+        text: &'a str,
+    },
     /// A frame that reached the bot.
-    Delivered { route: &'a str, text: &'a str },
+    Delivered {
+        route: &'a str,
+        text: &'a str,
+    },
     /// What the engine's log took, in order: after each append, before its commit.
-    Logged { events: &'a [Recorded] },
+    Logged {
+        events: &'a [Recorded],
+    },
     /// The result of the commit.
-    Committed { ok: bool },
+    Committed {
+        ok: bool,
+    },
     /// A stream connection of the bot is really up or really dead: half-open, deaf, gapped and late streams are not fresh.
-    StreamTruth { route: &'a str, fresh: bool },
+    StreamTruth {
+        route: &'a str,
+        fresh: bool,
+    },
     /// After each step of the bot.
-    Stepped { mode: EngineMode, reconciled: bool, state: &'a State },
+    Stepped {
+        mode: EngineMode,
+        reconciled: bool,
+        state: &'a State,
+    },
     /// The market as the exchange sees it.
     Market(&'a MarketUpdate),
     /// The newest market time with which the strategy was called.
-    StrategyHeard { until: Timestamp },
+    StrategyHeard {
+        until: Timestamp,
+    },
     StorageDistrusted,
     StorageTrusted,
     FaultsOver,

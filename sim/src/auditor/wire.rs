@@ -89,7 +89,8 @@ fn batch(query: &str, instruments: &Instruments) -> Vec<Placing> {
     let Ok(Value::Array(orders)) = serde_json::from_str::<Value>(&list) else {
         return Vec::new();
     };
-    let read = |order: &Value| placing_of(|key| order.get(key).and_then(Value::as_str), "newClientOrderId", instruments);
+    let read =
+        |order: &Value| placing_of(|key| order.get(key).and_then(Value::as_str), "newClientOrderId", instruments);
     orders.iter().map(read).collect()
 }
 
@@ -132,14 +133,18 @@ pub(super) fn cost(method: &str, path: &str, query: &str) -> Cost {
             101..=500 => 10,
             _ => 20,
         },
-        (_, "/fapi/v1/klines" | "/fapi/v1/markPriceKlines" | "/fapi/v1/premiumIndexKlines" | "/fapi/v1/continuousKlines") => {
-            match limit() {
-                0..100 => 1,
-                100..500 => 2,
-                500..=1_000 => 5,
-                _ => 10,
-            }
-        }
+        (
+            _,
+            "/fapi/v1/klines"
+            | "/fapi/v1/markPriceKlines"
+            | "/fapi/v1/premiumIndexKlines"
+            | "/fapi/v1/continuousKlines",
+        ) => match limit() {
+            0..100 => 1,
+            100..500 => 2,
+            500..=1_000 => 5,
+            _ => 10,
+        },
         (_, "/fapi/v1/premiumIndex") => by_symbol(1, 10),
         (_, "/fapi/v1/aggTrades" | "/fapi/v1/commissionRate") => 20,
         (_, "/fapi/v1/trades" | "/fapi/v1/allOrders" | "/fapi/v1/userTrades" | "/fapi/v1/allAlgoOrders") => 5,
@@ -148,7 +153,9 @@ pub(super) fn cost(method: &str, path: &str, query: &str) -> Cost {
         (_, "/fapi/v1/income") => 30,
         (_, "/fapi/v1/countdownCancelAll") => 10,
         (_, "/fapi/v3/account" | "/fapi/v2/account" | "/fapi/v3/balance" | "/fapi/v2/balance") => 5,
-        (_, "/fapi/v3/positionRisk" | "/fapi/v2/positionRisk" | "/fapi/v1/accountConfig" | "/fapi/v1/symbolConfig") => 5,
+        (_, "/fapi/v3/positionRisk" | "/fapi/v2/positionRisk" | "/fapi/v1/accountConfig" | "/fapi/v1/symbolConfig") => {
+            5
+        }
         ("GET", "/fapi/v1/positionSide/dual" | "/fapi/v1/multiAssetsMargin" | "/fapi/v1/feeBurn") => 30,
         _ => 1,
     };
@@ -186,9 +193,10 @@ pub(super) fn outcomes(status: Option<u16>, body: &[u8], orders: usize) -> Vec<O
     };
     let json = serde_json::from_slice::<Value>(body).ok();
     match (status, &json) {
-        (200..300, Some(Value::Array(elements))) if elements.len() == orders => {
-            elements.iter().map(|element| code(element).map_or(Outcome::Accepted, |code| by_code(400, code, ""))).collect()
-        }
+        (200..300, Some(Value::Array(elements))) if elements.len() == orders => elements
+            .iter()
+            .map(|element| code(element).map_or(Outcome::Accepted, |code| by_code(400, code, "")))
+            .collect(),
         _ => vec![outcome(status, json.as_ref(), body); orders],
     }
 }
@@ -228,7 +236,9 @@ fn by_code(status: u16, code: i64, message: &str) -> Outcome {
 
 /// The 503s of section 5 that say "not executed": variants B, C and D.
 fn is_failure(text: &str) -> bool {
-    ["Service Unavailable", "unable to process your request", "Request throttled"].iter().any(|said| text.contains(said))
+    ["Service Unavailable", "unable to process your request", "Request throttled"]
+        .iter()
+        .any(|said| text.contains(said))
 }
 
 /// An event of the user stream about a regular order (section 4.5).
@@ -291,7 +301,9 @@ fn payload(text: &str) -> &str {
         return text;
     }
     match text.find(WRAPPER) {
-        Some(start) if text.starts_with("{\"stream\"") => text[start + WRAPPER.len()..].strip_suffix('}').unwrap_or(text),
+        Some(start) if text.starts_with("{\"stream\"") => {
+            text[start + WRAPPER.len()..].strip_suffix('}').unwrap_or(text)
+        }
         // `{"data":{...},"stream":"..."}`
         Some(start) => {
             let rest = &text[start + WRAPPER.len()..];
