@@ -126,6 +126,17 @@ fn money_that_moves_is_told_booked_and_in_the_wallet() {
 }
 
 #[test]
+fn no_more_leaves_than_there_is() {
+    let mut exchange = Exchange::new();
+    let all = exchange.gateway.wallet_total();
+    let moved = exchange.gateway.transfer(exchange.wall(), money("-1000000"));
+    assert_eq!((moved, exchange.gateway.wallet_total()), (money("0").saturating_sub(all), money("0")));
+    let rows_before = rows(&exchange.ok("GET", "/fapi/v1/income", "incomeType=TRANSFER"));
+    assert_eq!(exchange.gateway.transfer(exchange.wall(), money("-1")), money("0"));
+    assert_eq!(rows(&exchange.ok("GET", "/fapi/v1/income", "incomeType=TRANSFER")), rows_before);
+}
+
+#[test]
 fn what_a_withdrawal_leaves_short_of_margin_is_liquidated_by_the_next_mark() {
     let sim = SimConfig { leverage: 20, ..sim_config() };
     let mut exchange = Exchange::with(gateway_config(), sim);

@@ -27,13 +27,18 @@ impl Gateway {
         self.lag = Some(Lag { by: by.max(0), until });
     }
 
-    /// Fault: money comes to the account, or with a minus leaves it, whatever the positions need. What they do not have any more
-    /// is noticed at the next mark price.
-    pub fn transfer(&mut self, wall: Timestamp, amount: Money) {
+    /// Fault: money comes to the account, or with a minus leaves it, whatever the positions need: what they do not have any more
+    /// is noticed at the next mark price. No more leaves than the wallet has outside of isolated margins. What was moved.
+    pub fn transfer(&mut self, wall: Timestamp, amount: Money) -> Money {
         self.hear_time(wall);
-        let now = self.market_now();
-        self.exchange.move_money(now, amount);
-        self.absorb(None);
+        let most = Money::ZERO.saturating_sub(self.exchange.wallet().max(Money::ZERO));
+        let amount = amount.max(most);
+        if !amount.is_zero() {
+            let now = self.market_now();
+            self.exchange.move_money(now, amount);
+            self.absorb(None);
+        }
+        amount
     }
 
     /// Fault: somebody else buys, or with a minus sells, at the market under a name of the web page. The quantity is rounded to
