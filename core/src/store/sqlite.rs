@@ -130,12 +130,14 @@ impl SqliteStore {
     ) -> Result<SqliteStore, Error> {
         let path = place.path();
         let sqlite = |error| Error::sqlite(path, &error);
+        // With NORMAL a commit does not wait for the disk, and a power cut takes it back.
+        let synchronous = if crate::planted::has(crate::planted::Bug::SynchronousNormal) { "NORMAL" } else { "FULL" };
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = reader::connect(&place, flags)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection
             .execute_batch(&format!(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA foreign_keys = ON;
                  PRAGMA recursive_triggers = ON; PRAGMA wal_autocheckpoint = 4000; PRAGMA busy_timeout = {WAITS_MS};"
             ))
             .map_err(sqlite)?;
