@@ -1,5 +1,7 @@
 //! Each law of the fault campaign is broken by hand once, and caught; and the same run without the fault is clean.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot run should say so at once")]
+
 mod auditor_support;
 mod gateway_support;
 
