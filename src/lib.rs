@@ -31,6 +31,7 @@ pub mod backtest;
 mod cli;
 mod error;
 pub mod export;
+mod faults;
 pub mod live;
 mod registry;
 pub mod runs;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::Sleep;
 
-use crate::faults::How;
 use crate::wire::Wire;
+use alphaengine_sim::faults::How;
 
 /// The connection is dropped on purpose.
 #[derive(Debug, thiserror::Error)]

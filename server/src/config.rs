@@ -6,7 +6,7 @@ use alphaengine_core::units::Nanos;
 use alphaengine_sim::SimConfig;
 use alphaengine_sim::gateway::GatewayConfig;
 
-use crate::faults::FaultPlan;
+use alphaengine_sim::faults::FaultPlan;
 
 /// Everything about a server but its data.
 #[derive(Debug, Clone)]

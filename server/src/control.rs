@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::config::Speed;
 use crate::exchange::{Exchange, wall};
-use crate::faults::{Fault, How, On, Planned, Subject};
-use crate::route::Route;
 use crate::server::Shared;
+use alphaengine_sim::faults::Route;
+use alphaengine_sim::faults::{Fault, How, On, Planned, Subject};
 
 /// Answers one call; `call` is the path behind `/sim/v1/`.
 pub(crate) fn answer(shared: &Shared, method: &str, call: &str, query: &str, body: &[u8]) -> Response {
@@ -88,12 +88,12 @@ fn add_fault(exchange: &mut Exchange, body: &[u8]) -> Result<Value, String> {
     let Injected { on, fault } = serde_json::from_slice(body)
         .map_err(|error| format!(r#"{error}; give {{"on": {{...}}, "fault": {{"kind": ...}}}}"#))?;
     if on.is_none() && fault.subject() == Subject::World {
-        Planned { on: On::default(), fault: fault.clone() }.check()?;
+        Planned::new(On::default(), fault.clone()).check()?;
         exchange.happen(&fault);
         exchange.flush();
         return Ok(json!({}));
     }
-    let planned = Planned { on: on.unwrap_or(On { nth: Some(1), ..On::default() }), fault };
+    let planned = Planned::new(on.unwrap_or(On { nth: Some(1), ..On::default() }), fault);
     planned.check()?;
     exchange.faults.add(planned);
     Ok(json!({}))

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 /// A sentence with a next step.
 #[derive(Debug, thiserror::Error)]
@@ -25,10 +24,6 @@ pub enum Error {
     AllHistory { last: alphaengine_core::units::Timestamp },
     #[error("reading the market data: {0}")]
     Feed(String),
-    #[error("reading the fault plan {}: {source}", path.display())]
-    FaultFile { path: PathBuf, source: io::Error },
-    #[error("the fault plan is not understood: {0}")]
-    FaultPlan(String),
 }
 
 impl Error {

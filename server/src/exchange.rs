@@ -11,12 +11,12 @@ use alphaengine_sim::gateway::{ConnectionId, Frame, Gateway, Request, Response};
 use serde::Serialize;
 use tokio::sync::{Notify, mpsc};
 
-use crate::due::Faults;
 use crate::error::Error;
-use crate::faults::{Fault, How};
 use crate::replay::Replay;
-use crate::route::Route;
 use crate::wire::Wire;
+use alphaengine_sim::faults::Faults;
+use alphaengine_sim::faults::Route;
+use alphaengine_sim::faults::{Fault, How};
 
 /// Frames that may wait for a connection. One more, and it is cut off.
 pub const QUEUE: usize = 4_096;

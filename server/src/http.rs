@@ -14,10 +14,10 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::body::{AnswerBody, Dropped};
 use crate::control;
-use crate::faults::{Fault, How, Subject, Way};
 use crate::server::Shared;
 use crate::socket;
 use crate::wire::Wire;
+use alphaengine_sim::faults::{Fault, How, Subject, Way};
 
 /// The largest request body, in bytes.
 const LARGEST: usize = 1 << 20;

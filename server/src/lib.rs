@@ -56,21 +56,17 @@
 mod body;
 mod config;
 mod control;
-mod due;
 mod error;
 mod exchange;
-pub mod faults;
 mod http;
 mod market;
 mod replay;
-mod route;
 mod server;
 mod socket;
 mod wire;
 
+pub use alphaengine_sim::faults::{Fault, FaultPlan, Route};
 pub use config::{ServerConfig, Speed, Start};
 pub use error::Error;
 pub use exchange::QUEUE;
-pub use faults::{Fault, FaultPlan};
-pub use route::Route;
 pub use server::{Parts, Server};

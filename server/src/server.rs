@@ -17,13 +17,13 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::config::{ServerConfig, Speed, Start};
-use crate::due::Faults;
 use crate::error::Error;
 use crate::exchange::{Exchange, wall};
 use crate::http;
 use crate::market::{self, Anchor};
 use crate::replay::Replay;
 use crate::wire::WiredStream;
+use alphaengine_sim::faults::Faults;
 
 /// How long the timer sleeps at most, and how long an accept loop in trouble waits.
 const A_WHILE: Duration = Duration::from_secs(1);

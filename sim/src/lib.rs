@@ -61,6 +61,7 @@
 pub mod auditor;
 pub mod config;
 mod exchange;
+pub mod faults;
 mod filters;
 mod funding_watch;
 pub mod gateway;

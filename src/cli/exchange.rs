@@ -12,6 +12,7 @@ use super::args::{DataArgs, ExchangeArgs, whole};
 use super::{Exit, print, say};
 use crate::backtest::Scene;
 use crate::error::Error;
+use crate::faults::read_plan;
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -75,7 +76,7 @@ fn serve(args: Serve) -> Result<Exit, Error> {
     })?;
     let faults = match &args.faults {
         None => FaultPlan::default(),
-        Some(path) => FaultPlan::read(path).map_err(server_error)?,
+        Some(path) => read_plan("--faults", path)?,
     };
     let gateway = GatewayConfig {
         key: args.key,

@@ -21,6 +21,7 @@ mod encode;
 mod endpoints;
 mod error;
 mod exchange_info;
+mod faults;
 mod ledger;
 mod limits;
 mod listen_key;
@@ -34,6 +35,7 @@ mod records;
 mod request;
 mod signature;
 mod sockets;
+mod states;
 mod streams;
 mod tape;
 mod tickers;
@@ -49,7 +51,7 @@ use alphaengine_core::id::{ClientOrderId, RequestId};
 use alphaengine_core::instrument::{Instrument, Instruments};
 use alphaengine_core::market::{MarketData, MarketUpdate, SymbolId};
 use alphaengine_core::order::OrderSpec;
-use alphaengine_core::units::{Money, Timestamp};
+use alphaengine_core::units::{Money, Price, Timestamp};
 use serde_json::Value;
 
 pub use self::ledger::OwnTrade;
@@ -132,6 +134,8 @@ pub struct Gateway {
     ledger: Ledger,
     /// Dead man's switches: when each fires, in protocol time.
     countdowns: BTreeMap<SymbolId, Timestamp>,
+    /// Fault: queries are answered as of a while ago.
+    lag: Option<faults::Lag>,
     multi_assets: bool,
     fee_burn: bool,
     is_open: bool,
@@ -169,6 +173,7 @@ impl Gateway {
             records: Records::default(),
             ledger: Ledger::default(),
             countdowns: BTreeMap::new(),
+            lag: None,
             multi_assets: false,
             fee_burn: false,
             is_open: false,
@@ -353,6 +358,11 @@ impl Gateway {
         self.exchange.wallet_total()
     }
 
+    /// The newest price of a contract, by its name.
+    pub fn last_price(&self, symbol: &str) -> Option<Price> {
+        self.symbols.get(symbol).map(|symbol| self.exchange.last_price(*symbol))
+    }
+
     /// Client order ids (regular and conditional) under which more than one order was taken, and how many.
     pub fn duplicate_client_ids(&self) -> Vec<(ClientOrderId, u32)> {
         self.records.reused_names()
@@ -393,6 +403,7 @@ impl Gateway {
     /// Protocol time goes on. What it ends, ends before anything else is heard.
     fn hear_time(&mut self, wall: Timestamp) {
         self.wall = self.wall.max(wall);
+        (self.records.wall, self.ledger.wall) = (self.wall, self.wall);
         if !self.is_open {
             self.is_open = true;
             self.ledger.opened_at(self.market_now());

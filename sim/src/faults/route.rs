@@ -33,7 +33,7 @@ impl Route {
         found.unwrap_or(Route::Other)
     }
 
-    pub(crate) fn parse(name: &str) -> Option<Route> {
+    pub fn parse(name: &str) -> Option<Route> {
         Route::ALL.into_iter().find(|route| route.name() == name)
     }
 }

@@ -1,0 +1,18 @@
+//! A plan of faults from a file.
+
+use std::path::Path;
+
+use alphaengine_sim::faults::{FaultPlan, Format};
+
+use crate::error::Error;
+
+/// Reads a plan; TOML where the file's name ends so, else JSON.
+pub fn read_plan(option: &str, path: &Path) -> Result<FaultPlan, Error> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::new(format!("option {option}: {}: cannot be read: {error}", path.display())))?;
+    let is_toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+    FaultPlan::parse_as(if is_toml { Format::Toml } else { Format::Json }, &text).map_err(|error| {
+        Error::new(format!("option {option}: {}: {error}", path.display()))
+            .hint("docs/faults.md lists the kinds and shows plans")
+    })
+}
