@@ -3,9 +3,11 @@
 
 mod report;
 mod scenario;
+mod shrink;
 
 pub use report::{Effect, RunReport};
 pub use scenario::{RunOptions, Scenario};
+pub use shrink::{Shrunk, shrink};
 
 #[cfg(determinism_probe)]
 pub mod determinism_probe;
