@@ -44,8 +44,6 @@ struct Socket {
     is_silent: bool,
     /// A frame that waits for the next one to go first.
     held: Option<Arc<str>>,
-    /// By how much everything comes later that is told from now on.
-    delay: Duration,
 }
 
 /// Text frames that were handed to the connections of each route since the server started.
@@ -135,14 +133,8 @@ impl Exchange {
         self.last_connection += 1;
         let id = self.last_connection;
         let (queue, frames) = mpsc::channel(QUEUE);
-        let socket = Socket {
-            route: Route::of_path(path),
-            queue,
-            wire: Arc::clone(wire),
-            is_silent: false,
-            held: None,
-            delay: Duration::ZERO,
-        };
+        let socket =
+            Socket { route: Route::of_path(path), queue, wire: Arc::clone(wire), is_silent: false, held: None };
         self.sockets.insert(id, socket);
         let answer = self.gateway.connect(wall(), ConnectionId(id), path, query);
         if let Err(response) = answer {
@@ -283,12 +275,13 @@ impl Exchange {
         let Some(socket) = self.sockets.get(&id) else { return };
         let mut copies = 1;
         let mut later = false;
+        let mut delay = Duration::ZERO;
         for fault in self.faults.on_frame(socket.route, &text) {
             match fault {
                 Fault::LoseFrame => copies = 0,
                 Fault::DuplicateFrame => copies *= 2,
                 Fault::Reorder => later = true,
-                Fault::DelayFrame { ms } => self.delay(id, Duration::from_millis(ms)),
+                Fault::DelayFrame { ms } => delay += Duration::from_millis(ms),
                 world => self.happen(&world),
             }
         }
@@ -298,16 +291,9 @@ impl Exchange {
             return;
         }
         let held = socket.held.take();
-        let due = (!socket.delay.is_zero()).then(|| Instant::now() + socket.delay);
+        let due = (!delay.is_zero()).then(|| Instant::now() + delay);
         for text in std::iter::repeat_n(text, copies).chain(held) {
             self.send(id, Outgoing::Text { text, due });
-        }
-    }
-
-    /// What a connection is told from now on comes so much later.
-    fn delay(&mut self, id: u64, by: Duration) {
-        if let Some(socket) = self.sockets.get_mut(&id) {
-            socket.delay += by;
         }
     }
 
