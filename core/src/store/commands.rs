@@ -5,12 +5,11 @@
 //! step that takes the command its row gets its number, in the same transaction as the event, so a command is neither lost nor
 //! carried out twice, whenever a process ends.
 
-use std::path::Path;
+use rusqlite::{OpenFlags, OptionalExtension, TransactionBehavior, params};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
-
+use super::disk::Place;
 use super::patience::patiently;
-use super::reader::StoreReader;
+use super::reader::{self, StoreReader};
 use super::{Error, SqliteStore, schema};
 use crate::command::OperatorCommand;
 use crate::instrument::Instruments;
@@ -76,18 +75,21 @@ struct Waiting {
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// The symbols that a command may name: those of the store's last session, by their [`SymbolId`].
-pub fn symbols(path: &Path) -> Result<Instruments, Error> {
-    let sessions = StoreReader::open(path)?.sessions()?;
-    let last = sessions.into_iter().next_back().ok_or_else(|| Error::NoSession { path: path.to_owned() })?;
+pub fn symbols(place: impl Into<Place>) -> Result<Instruments, Error> {
+    let reader = StoreReader::open(place)?;
+    let last = reader.sessions()?.into_iter().next_back();
+    let last = last.ok_or_else(|| Error::NoSession { path: reader.path().to_owned() })?;
     Ok(last.instruments)
 }
 
 /// Hands a command in. It needs no lock of the writer but SQLite's own, for the length of one insert. `at` is now, for the record.
 ///
 /// Symbols in the command are those that [`symbols`] tells.
-pub fn submit(path: &Path, command: &OperatorCommand, at: Timestamp) -> Result<Ticket, Error> {
+pub fn submit(place: impl Into<Place>, command: &OperatorCommand, at: Timestamp) -> Result<Ticket, Error> {
+    let place = place.into();
+    let path = place.path();
     let sqlite = |error: rusqlite::Error| Error::sqlite(path, &error);
-    let instruments = symbols(path)?;
+    let instruments = symbols(&place)?;
     let symbol = match command.order.symbol() {
         None => None,
         Some(symbol) if symbol.index() < instruments.len() => Some(instruments.get(symbol).symbol.to_string()),
@@ -96,7 +98,7 @@ pub fn submit(path: &Path, command: &OperatorCommand, at: Timestamp) -> Result<T
         }
     };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+    let mut connection = reader::connect(&place, flags)?;
     connection.busy_timeout(PATIENCE).map_err(sqlite)?;
     schema::check(&connection, path)?;
     let payload = serde_json::to_string(command).map_err(|error| Error::Query(error.to_string()))?;

@@ -85,11 +85,6 @@ impl Error {
         let path = path.to_owned();
         match error.kind() {
             std::io::ErrorKind::StorageFull => Error::DiskFull { path },
-            std::io::ErrorKind::NotFound
-                if path.parent().is_some_and(|parent| parent != Path::new("") && !parent.is_dir()) =>
-            {
-                Error::NotWritable { path, detail: "the directory does not exist".into() }
-            }
             _ => Error::NotWritable { path, detail: error.to_string() },
         }
     }

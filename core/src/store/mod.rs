@@ -4,10 +4,13 @@
 //! world (`schema.sql`). What is not durable was not promised: a row counts after [`EventLog::commit`].
 
 pub mod commands;
+mod disk;
 mod error;
 mod head;
 mod memory;
 mod patience;
+#[cfg(test)]
+mod planted;
 mod projection;
 mod reader;
 mod row;
@@ -15,6 +18,7 @@ mod schema;
 mod sqlite;
 mod verify;
 
+pub use disk::{Disk, Mark, Place};
 pub use error::Error;
 pub use memory::{MemoryLog, NoLog};
 pub use reader::{Answer, Checkpoint, CurveRow, SessionRow, Stats, StoreReader};

@@ -1,10 +1,11 @@
 //! StoreReader reads a store without writing to it, also while another process writes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
+use super::disk::Place;
 use super::row::{Hash, StoredRow};
 use super::{Error, schema};
 use crate::event::Recorded;
@@ -16,7 +17,7 @@ use crate::units::{Money, Timestamp};
 /// A store, opened for reading.
 pub struct StoreReader {
     connection: Connection,
-    path: PathBuf,
+    place: Place,
 }
 
 /// A folded state that was kept.
@@ -69,27 +70,33 @@ pub struct Answer {
 }
 
 impl StoreReader {
-    pub fn open(path: &Path) -> Result<StoreReader, Error> {
-        if !path.is_file() {
+    /// A bare path is on the machine's disk.
+    pub fn open(place: impl Into<Place>) -> Result<StoreReader, Error> {
+        StoreReader::open_at(place.into())
+    }
+
+    fn open_at(place: Place) -> Result<StoreReader, Error> {
+        let path = place.path();
+        if !place.disk().is_file(path) {
             return Err(Error::Missing { path: path.to_owned() });
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(|error| Error::sqlite(path, &error))?;
+        let connection = connect(&place, flags)?;
         connection.busy_timeout(std::time::Duration::from_secs(2)).map_err(|error| Error::sqlite(path, &error))?;
         let connection = match schema::check(&connection, path) {
             // A directory that cannot be written has no place for the shared memory of the write-ahead log.
-            Err(Error::NotWritable { .. }) => open_immutable(path)?,
+            Err(Error::NotWritable { .. }) if place.disk().vfs().is_none() => open_immutable(path)?,
             _ => connection,
         };
         if schema::check(&connection, path)? == 0 {
             return Err(Error::NotAStore { path: path.to_owned() });
         }
-        check_length(&connection, path)?;
-        Ok(StoreReader { connection, path: path.to_owned() })
+        check_length(&connection, &place)?;
+        Ok(StoreReader { connection, place })
     }
 
-    pub(super) fn over(connection: Connection, path: &Path) -> StoreReader {
-        StoreReader { connection, path: path.to_owned() }
+    pub(super) fn over(connection: Connection, place: Place) -> StoreReader {
+        StoreReader { connection, place }
     }
 
     pub(super) fn into_connection(self) -> Connection {
@@ -101,11 +108,15 @@ impl StoreReader {
     }
 
     pub fn path(&self) -> &Path {
-        &self.path
+        self.place.path()
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 
     pub(super) fn sqlite(&self, error: &rusqlite::Error) -> Error {
-        Error::sqlite(&self.path, error)
+        Error::sqlite(self.path(), error)
     }
 
     /// The runs in the store, oldest first.
@@ -153,7 +164,7 @@ impl StoreReader {
     /// The last kept state.
     pub fn checkpoint(&self) -> Result<Option<Checkpoint>, Error> {
         let (last_seq, _) = last_row(&self.connection).map_err(|error| self.sqlite(&error))?;
-        last_checkpoint(&self.connection, &self.path, last_seq)
+        last_checkpoint(&self.connection, self.path(), last_seq)
     }
 
     /// The state that all events add up to, without the help of checkpoints.
@@ -225,8 +236,8 @@ impl StoreReader {
             events,
             first: first.map(Timestamp::from_nanos),
             last: last.map(Timestamp::from_nanos),
-            bytes: std::fs::metadata(&self.path).map_or(0, |file| file.len()),
-            schema_version: schema::check(&self.connection, &self.path)?,
+            bytes: self.place.disk().len(self.path()).unwrap_or(0),
+            schema_version: schema::check(&self.connection, self.path())?,
         })
     }
 
@@ -262,14 +273,24 @@ fn text_of(value: ValueRef<'_>) -> String {
 }
 
 /// SQLite takes what is missing of the last page for zeros and says nothing.
-fn check_length(connection: &Connection, path: &Path) -> Result<(), Error> {
+fn check_length(connection: &Connection, place: &Place) -> Result<(), Error> {
+    let path = place.path();
     let page = connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0));
     let page = page.map_err(|error| Error::sqlite(path, &error))?;
-    let bytes = std::fs::metadata(path).map_err(|error| Error::io(path, &error))?.len();
+    let bytes = place.disk().len(path).map_err(|error| Error::io(path, &error))?;
     if bytes.is_multiple_of(u64::try_from(page).unwrap_or(1).max(1)) {
         return Ok(());
     }
     Err(Error::Damaged { path: path.to_owned(), detail: "the file ends in the middle of a page".into() })
+}
+
+/// Opens a file under the file system of its disk.
+pub(super) fn connect(place: &Place, flags: OpenFlags) -> Result<Connection, Error> {
+    let opened = match place.disk().vfs() {
+        None => Connection::open_with_flags(place.path(), flags),
+        Some(vfs) => Connection::open_with_flags_and_vfs(place.path(), flags, vfs),
+    };
+    opened.map_err(|error| Error::sqlite(place.path(), &error))
 }
 
 fn open_immutable(path: &Path) -> Result<Connection, Error> {

@@ -2,10 +2,11 @@
 //! checkpoints need nobody else.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, params, params_from_iter};
 
+use super::disk::Place;
 use super::head::HeadFile;
 use super::patience::{WAITS_MS, patiently};
 use super::projection::Projector;
@@ -27,7 +28,7 @@ const INSERT_EVENT: &str =
 /// The writer of a store. While it lives, no other process can write.
 pub struct SqliteStore {
     connection: Connection,
-    path: PathBuf,
+    place: Place,
     head: HeadFile,
     encoder: Encoder,
     projector: Projector,
@@ -45,21 +46,24 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Makes a new store. The file must not exist.
-    pub fn create(path: &Path, scope: Scope, instruments: &Instruments) -> Result<SqliteStore, Error> {
+    /// Makes a new store. The file must not exist. A bare path is on the machine's disk.
+    pub fn create(place: impl Into<Place>, scope: Scope, instruments: &Instruments) -> Result<SqliteStore, Error> {
+        let place = place.into();
+        let path = place.path();
         // Made first and exclusively, so that two processes never share one.
-        match std::fs::OpenOptions::new().write(true).create_new(true).open(path) {
-            Ok(_) => {}
+        match place.disk().create_new(path) {
+            Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 return Err(Error::Exists { path: path.to_owned() });
             }
             Err(error) => return Err(Error::io(path, &error)),
         }
-        let made = HeadFile::create(path).and_then(|head| SqliteStore::open_locked(path, head, scope, instruments));
+        let made =
+            HeadFile::create(&place).and_then(|head| SqliteStore::open_locked(place.clone(), head, scope, instruments));
         match made {
             Ok(store) => Ok(SqliteStore { is_new: true, ..store }),
             Err(error) => {
-                remove(path);
+                remove(&place);
                 Err(error)
             }
         }
@@ -67,40 +71,55 @@ impl SqliteStore {
 
     /// Opens the store of a live session, or makes it. One that was made here is never removed again: from its first event on it is
     /// the only record of what was done.
-    pub fn open_or_create(path: &Path, scope: Scope, instruments: &Instruments) -> Result<SqliteStore, Error> {
-        if path.exists() {
-            return SqliteStore::open(path, scope, instruments);
+    pub fn open_or_create(
+        place: impl Into<Place>,
+        scope: Scope,
+        instruments: &Instruments,
+    ) -> Result<SqliteStore, Error> {
+        let place = place.into();
+        if place.disk().is_file(place.path()) {
+            return SqliteStore::open(place, scope, instruments);
         }
-        let store = SqliteStore::create(path, scope, instruments)?;
+        let store = SqliteStore::create(place, scope, instruments)?;
         Ok(SqliteStore { is_new: false, ..store })
     }
 
     /// Opens a store to go on with it: checks the head mark, folds checkpoint and tail.
-    pub fn open(path: &Path, scope: Scope, instruments: &Instruments) -> Result<SqliteStore, Error> {
+    pub fn open(place: impl Into<Place>, scope: Scope, instruments: &Instruments) -> Result<SqliteStore, Error> {
+        let place = place.into();
         // What is no store, or a newer one, is left as it is: nothing is made beside it.
-        drop(StoreReader::open(path)?);
-        SqliteStore::open_locked(path, HeadFile::open(path)?, scope, instruments)
+        drop(StoreReader::open(&place)?);
+        let head = HeadFile::open(&place)?;
+        SqliteStore::open_locked(place, head, scope, instruments)
     }
 
-    fn open_locked(path: &Path, head: HeadFile, scope: Scope, instruments: &Instruments) -> Result<SqliteStore, Error> {
+    fn open_locked(
+        place: Place,
+        head: HeadFile,
+        scope: Scope,
+        instruments: &Instruments,
+    ) -> Result<SqliteStore, Error> {
+        let path = place.path();
         let sqlite = |error| Error::sqlite(path, &error);
+        // With NORMAL a commit does not wait for the disk, and a power cut takes it back.
+        let synchronous = if crate::planted::has(crate::planted::Bug::SynchronousNormal) { "NORMAL" } else { "FULL" };
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+        let mut connection = reader::connect(&place, flags)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection
             .execute_batch(&format!(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA foreign_keys = ON;
                  PRAGMA recursive_triggers = ON; PRAGMA wal_autocheckpoint = 4000; PRAGMA busy_timeout = {WAITS_MS};"
             ))
             .map_err(sqlite)?;
         schema::migrate(&mut connection, path)?;
         let projector = Projector::load(&connection).map_err(sqlite)?;
         let (last_seq, last_hash) = reader::last_row(&connection).map_err(sqlite)?;
-        check_mark(&connection, path, last_seq)?;
+        check_mark(&connection, &place, last_seq)?;
         let checkpoint = reader::last_checkpoint(&connection, path, last_seq)?;
         let mut state = checkpoint.map_or_else(|| State::new(instruments), |checkpoint| checkpoint.state);
         let last_checkpoint = state.seq;
-        let reader = StoreReader::over(connection, path);
+        let reader = StoreReader::over(connection, place.clone());
         check_symbols(&reader, instruments)?;
         for recorded in reader.events_after(state.seq)? {
             let recorded = recorded?;
@@ -108,7 +127,7 @@ impl SqliteStore {
         }
         Ok(SqliteStore {
             connection: reader.into_connection(),
-            path: path.to_owned(),
+            place,
             head,
             encoder: Encoder::after(scope, instruments, last_hash),
             projector,
@@ -139,7 +158,7 @@ impl SqliteStore {
     }
 
     pub fn path(&self) -> &Path {
-        &self.path
+        self.place.path()
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -163,14 +182,14 @@ impl SqliteStore {
     fn write_checkpoint(&mut self) -> Result<(), Error> {
         self.begin()?;
         let json = self.state.to_json();
-        let at = reader::last_time(&self.connection).map_err(|error| Error::sqlite(&self.path, &error))?;
+        let at = reader::last_time(&self.connection).map_err(|error| Error::sqlite(self.place.path(), &error))?;
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO checkpoint_store VALUES (?1, ?2, ?3, ?4, ?5)")
             .and_then(|mut statement| {
                 let (seq, hash) = (self.state.seq as i64, self.state.hash());
                 statement.execute(params![seq, at, self.state.session.as_str(), json, hash.as_slice()])
             })
-            .map_err(|error| Error::sqlite(&self.path, &error))?;
+            .map_err(|error| Error::sqlite(self.place.path(), &error))?;
         self.last_checkpoint = self.state.seq;
         Ok(())
     }
@@ -201,7 +220,7 @@ impl SqliteStore {
                 .execute([self.state.session.as_str(), report_json])?;
             Ok(())
         };
-        write().map_err(|error| Error::sqlite(&self.path, &error))?;
+        write().map_err(|error| Error::sqlite(self.place.path(), &error))?;
         self.rows += curve.len() as u64 + 1;
         Ok(())
     }
@@ -226,7 +245,7 @@ impl SqliteStore {
     fn fold_log(&mut self) -> Result<(), Error> {
         let folded = self.connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
         let folded = folded.and_then(|()| self.connection.pragma_update(None, "journal_mode", "DELETE"));
-        match folded.map_err(|error| Error::sqlite(&self.path, &error)) {
+        match folded.map_err(|error| Error::sqlite(self.place.path(), &error)) {
             Err(Error::InUse { .. }) => Ok(()),
             folded => folded,
         }
@@ -235,7 +254,7 @@ impl SqliteStore {
     /// Writes, unless an earlier write failed. A failed one is taken back when the connection closes.
     fn trusted(&mut self, write: impl FnOnce(&mut SqliteStore) -> Result<(), Error>) -> Result<(), Error> {
         if self.has_failed {
-            return Err(Error::Distrusted { path: self.path.clone() });
+            return Err(Error::Distrusted { path: self.place.path().to_owned() });
         }
         let written = write(self);
         self.has_failed = written.is_err();
@@ -247,7 +266,7 @@ impl SqliteStore {
             // Immediate: one that upgrades later gets BUSY at once, whatever the timeout.
             // Who else writes has to end first; nothing of ours is written yet, so nothing is in doubt meanwhile.
             patiently(|| self.connection.execute_batch("BEGIN IMMEDIATE"))
-                .map_err(|error| Error::sqlite(&self.path, &error))?;
+                .map_err(|error| Error::sqlite(self.place.path(), &error))?;
             self.in_transaction = true;
         }
         Ok(())
@@ -261,7 +280,7 @@ impl SqliteStore {
         if self.state.seq - self.last_checkpoint >= CHECKPOINT_EVERY {
             self.write_checkpoint()?;
         }
-        let sqlite = |error| Error::sqlite(&self.path, &error);
+        let sqlite = |error| Error::sqlite(self.place.path(), &error);
         self.projector.flush(&self.connection, &self.state, self.encoder.scope()).map_err(sqlite)?;
         self.connection.execute_batch("COMMIT").map_err(sqlite)?;
         self.in_transaction = false;
@@ -270,7 +289,7 @@ impl SqliteStore {
 
     fn append_one(&mut self, recorded: &Recorded) -> Result<(), Error> {
         fold(&mut self.state, recorded)?;
-        let sqlite = |error| Error::sqlite(&self.path, &error);
+        let sqlite = |error| Error::sqlite(self.place.path(), &error);
         let row = self.encoder.encode(recorded)?;
         let columns = row.columns();
         let hash = row.hash;
@@ -320,7 +339,7 @@ impl SqliteStore {
     fn rebuild(&mut self) -> Result<(), Error> {
         self.end()?;
         self.begin()?;
-        let sqlite = |error| Error::sqlite(&self.path, &error);
+        let sqlite = |error| Error::sqlite(self.place.path(), &error);
         self.connection
             .execute_batch(
                 "DELETE FROM projection_position; DELETE FROM projection_balance; DELETE FROM projection_order_open;
@@ -330,7 +349,7 @@ impl SqliteStore {
         let mut projector = self.projector.again();
         let mut state = State::new(&self.instruments);
         let mut scope = self.encoder.scope().clone();
-        for recorded in StoreReader::open(&self.path)?.events()? {
+        for recorded in StoreReader::open(&self.place)?.events()? {
             let recorded = recorded?;
             // What is constant in a session stands in its rows.
             if let Event::SessionStarted(event) = &recorded.event {
@@ -355,9 +374,9 @@ impl SqliteStore {
     /// Removes the files of a store that was made here and never finished.
     pub fn abandon(mut self) {
         if std::mem::take(&mut self.is_new) {
-            let path = self.path.clone();
+            let place = self.place.clone();
             drop(self);
-            remove(&path);
+            remove(&place);
         }
     }
 }
@@ -378,8 +397,8 @@ impl EventLog for SqliteStore {
         let mut statement = self
             .connection
             .prepare_cached("SELECT 1 FROM event_store WHERE dedup_key = ?1")
-            .map_err(|error| Error::sqlite(&self.path, &error))?;
-        statement.exists([dedup_key]).map_err(|error| Error::sqlite(&self.path, &error))
+            .map_err(|error| Error::sqlite(self.place.path(), &error))?;
+        statement.exists([dedup_key]).map_err(|error| Error::sqlite(self.place.path(), &error))
     }
 
     fn rebuild_projections(&mut self) -> Result<(), Error> {
@@ -393,10 +412,11 @@ fn fold(state: &mut State, recorded: &Recorded) -> Result<(), Error> {
 }
 
 /// The head mark must name a row of the log: a log that is shorter has lost committed rows.
-fn check_mark(connection: &Connection, path: &Path, last_seq: u64) -> Result<(), Error> {
+fn check_mark(connection: &Connection, place: &Place, last_seq: u64) -> Result<(), Error> {
+    let path = place.path();
     let damaged = |detail: String| Err(Error::Damaged { path: path.to_owned(), detail });
-    match head::read(path) {
-        None if last_seq > 0 => damaged(format!("its head mark {} says nothing", head::path_of(path).display())),
+    match head::read(place) {
+        None if last_seq > 0 => damaged(format!("its head mark {} says nothing", head::path_of(place).display())),
         None => Ok(()),
         Some((marked, _)) if marked > last_seq => {
             damaged(format!("event {marked} was durable, but the log ends at {last_seq}: its tail is lost"))
@@ -430,13 +450,8 @@ fn check_symbols(reader: &StoreReader, instruments: &Instruments) -> Result<(), 
     Ok(())
 }
 
-fn remove(path: &Path) {
-    let beside = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    for file in [path.to_owned(), beside("-wal"), beside("-shm"), head::path_of(path)] {
-        let _ = std::fs::remove_file(file);
+fn remove(place: &Place) {
+    for file in [place.path().to_owned(), place.beside("-wal"), place.beside("-shm"), head::path_of(place)] {
+        let _ = place.disk().remove(&file);
     }
 }
