@@ -64,6 +64,25 @@ impl Error {
         }
     }
 
+    /// Whether it says nothing about what is in the file and may be over when it is tried again: a full disk, a busy file, a cable.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Error::InUse { .. }
+                | Error::Missing { .. }
+                | Error::Distrusted { .. }
+                | Error::DiskFull { .. }
+                | Error::NotWritable { .. }
+                | Error::Sqlite { .. }
+                | Error::WriterGone(_)
+        )
+    }
+
+    /// Whether the file is not what was written.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Error::Damaged { .. } | Error::Unreadable { .. } | Error::Contradiction { .. })
+    }
+
     pub(super) fn sqlite(path: &Path, error: &rusqlite::Error) -> Error {
         let path = path.to_owned();
         let detail = error.to_string();

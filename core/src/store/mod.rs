@@ -20,7 +20,7 @@ pub use disk::{Disk, Mark, Place};
 pub use error::Error;
 pub use memory::{MemoryLog, NoLog};
 pub use reader::{Answer, Checkpoint, CurveRow, SessionRow, Stats, StoreReader};
-pub use row::{Column, Encoder, EventRow, Hash, Scope, funding_key, hex, trade_key, transfer_key};
+pub use row::{Column, Encoder, EventRow, Hash, Scope, funding_key, hex, storage_key, trade_key, transfer_key};
 pub use schema::VERSION;
 pub use sqlite::SqliteStore;
 pub use verify::Verdict;
