@@ -89,6 +89,10 @@ impl Error {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::InUse { path },
             Some(ErrorCode::DatabaseCorrupt) => Error::Damaged { path, detail },
+            // A table that is missing was lost with the page that names it.
+            Some(ErrorCode::Unknown) if detail.contains("no such table") || detail.contains("no such column") => {
+                Error::Damaged { path, detail }
+            }
             // The tables are STRICT, so a value of another type or range was not written by anyone.
             None if is_unreadable_value(error) => Error::Damaged { path, detail },
             Some(ErrorCode::NotADatabase) => Error::NotAStore { path },

@@ -192,6 +192,16 @@ impl Encoder {
         self.last_hash
     }
 
+    /// Goes on after a row that another encoder made.
+    pub(super) fn follow(&mut self, hash: Hash) {
+        self.last_hash = hash;
+    }
+
+    /// Goes on with another session.
+    pub(super) fn enter(&mut self, session: SessionId, mode: Mode) {
+        (self.scope.session, self.scope.mode) = (session, mode);
+    }
+
     pub fn symbol(&self, symbol: SymbolId) -> &str {
         self.symbols.get(symbol.index()).map_or("", String::as_str)
     }
