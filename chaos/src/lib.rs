@@ -8,7 +8,7 @@ mod scenario;
 mod world;
 
 pub use error::Error;
-pub use report::{Effect, RunReport};
+pub use report::{Effect, RunReport, StoreFiles};
 pub use scenario::{RunOptions, Scenario};
 pub use world::run;
 

@@ -21,6 +21,16 @@ pub struct RunReport {
     pub effect: Effect,
     /// With [`crate::RunOptions::trace`]: what happened, a line each.
     pub trace: Vec<String>,
+    /// With [`crate::RunOptions::keep_store`], where the process was alive at the end: its files.
+    pub store: Option<StoreFiles>,
+}
+
+/// The files of a store that was ended in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreFiles {
+    pub database: Vec<u8>,
+    /// The head mark, which lies beside it as `FILE.head`.
+    pub head: Vec<u8>,
 }
 
 /// What a run was for the strategy, judged at the exchange.

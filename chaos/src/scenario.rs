@@ -36,6 +36,8 @@ pub struct RunOptions {
     pub until: Option<u64>,
     /// Keep a readable trace of what happened.
     pub trace: bool,
+    /// End the session in order and hand its store out.
+    pub keep_store: bool,
     /// No delays on the wire: each answer and frame arrives at the instant at which it was said, as in a backtest.
     pub instant: bool,
 }

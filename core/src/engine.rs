@@ -40,6 +40,7 @@ use crate::market::{Bar, SymbolId, Timeframe};
 use crate::market_view::MarketView;
 use crate::mode::{EngineMode, Mode};
 use crate::performance::Performance;
+use crate::planted::{self, Bug};
 use crate::risk::{self, Limits, Peak};
 use crate::state::{self, State};
 use crate::store::{self, EventLog};
@@ -243,6 +244,10 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
 
     #[inline]
     fn take(&mut self, at: Timestamp, input: Input<'_>) -> Result<(), Error> {
+        if planted::has(Bug::SendBeforePersist) {
+            // Wrong: what the step before recorded becomes durable only now, and its requests have left.
+            self.log.commit()?;
+        }
         if self.life != Life::Begun {
             self.begin(at)?;
         }
@@ -554,7 +559,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     fn persist(&mut self) -> Result<(), Error> {
         self.log.append(&self.recorded)?;
         self.recorded.clear();
-        if self.config.commit_each_step {
+        if self.config.commit_each_step && !planted::has(Bug::SendBeforePersist) {
             self.log.commit()?;
         }
         if std::mem::take(&mut self.rebuild) {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::Event;
 use crate::exchange::TransferReason;
 use crate::id::Asset;
+use crate::planted::{self, Bug};
 use crate::units::{Error, Money};
 
 /// Where money can be. Assets are positive, capital and income negative, expenses positive: the sum over all is zero.
@@ -132,11 +133,16 @@ pub fn entry(event: &Event, margin_asset: Asset) -> Result<Entry, Error> {
                 (false, true) => Account::MakerFee,
                 (false, false) => Account::TakerFee,
             };
-            entry.transfer(margin_asset, Account::RealizedPnl, Account::Wallet, fill.realized)?.transfer(
+            // Wrong where it is planted: the exchange books eight decimals.
+            let is_rounded = planted::has(Bug::LedgerRounds);
+            let booked = |exact: Money| {
+                if is_rounded { Money::from_steps(exact.steps() / 10_000 * 10_000) } else { exact }
+            };
+            entry.transfer(margin_asset, Account::RealizedPnl, Account::Wallet, booked(fill.realized))?.transfer(
                 fill.fee_asset,
                 Account::Wallet,
                 fee_account,
-                fill.fee,
+                booked(fill.fee),
             )
         }
         Event::FundingApplied(event) => {

@@ -41,6 +41,8 @@ pub mod store;
 pub mod performance;
 pub mod report;
 
+pub mod planted;
+
 pub mod engine;
 pub mod prelude;
 

@@ -514,7 +514,10 @@ mod chain {
         store.append(&events).unwrap();
         assert_eq!(mark(), none, "before the commit nothing is durable");
         store.commit().unwrap();
-        assert_eq!(mark(), format!("{:020} {}\n", events.len(), hex(&store.hash())));
+        let (earlier, latest) = (mark(), format!("{:020} {} ", events.len(), hex(&store.hash())));
+        let lines: Vec<&str> = earlier.lines().collect();
+        assert_eq!((lines[0], lines.len()), (none.lines().next().unwrap(), 2), "the one before stays");
+        assert!(lines[1].starts_with(&latest), "{earlier}");
     }
 }
 
@@ -1117,6 +1120,34 @@ mod damage {
         std::fs::copy(other.head(), shelf.head()).unwrap();
         let seen = look(&shelf);
         assert_eq!((seen.open, seen.verify), (format!("open at {}", day().len()), String::new()));
+    }
+
+    #[test]
+    fn a_live_store_whose_making_was_cut_short_is_made_and_one_that_is_gone_is_not() {
+        let open = |shelf: &Shelf| SqliteStore::open_or_create(&shelf.path(), scope(), &instruments());
+        let mut made = day();
+        made.truncate(5);
+        let mark_of_none = {
+            let shelf = Shelf::new();
+            drop(shelf.create());
+            std::fs::read(shelf.head()).unwrap()
+        };
+        for mark in [None, Some(&b""[..]), Some(&mark_of_none[..40]), Some(&mark_of_none[..])] {
+            let shelf = Shelf::new();
+            std::fs::write(shelf.path(), "").unwrap();
+            mark.into_iter().for_each(|mark| std::fs::write(shelf.head(), mark).unwrap());
+            let mut store = open(&shelf).unwrap();
+            store.append(&made).unwrap();
+            store.close().unwrap();
+            assert_eq!((look(&shelf).open, look(&shelf).verify), ("open at 5".to_owned(), String::new()));
+            // From then on something was acknowledged.
+            std::fs::write(shelf.path(), "").unwrap();
+            assert!(open(&shelf).is_err(), "the file is empty, and its mark knows better");
+            std::fs::remove_file(shelf.path()).unwrap();
+            let expected = "/run.db: the database is damaged: event 5 was durable, but the file is not there";
+            assert!(said(&open(&shelf).err().unwrap()).contains(expected));
+            assert!(!shelf.path().exists());
+        }
     }
 
     #[test]

@@ -58,6 +58,7 @@
 //! - Settlement jitter of funding: it is charged at the nominal time, not the few milliseconds later that data may say.
 //! - A fee that has to be affordable besides the margin: an order passes when its initial margin does.
 
+pub mod auditor;
 pub mod config;
 mod exchange;
 pub mod faults;

@@ -45,8 +45,10 @@ impl<S: Strategy> World<'_, S> {
             }
             Fault::ManualOrder { amount } => {
                 let found = self.scenario.instruments.id(&amount.symbol);
-                if let Some(symbol) = found {
-                    self.venue.gateway.manual_order(now, symbol, amount.qty);
+                if let Some(symbol) = found
+                    && let Err(refusal) = self.venue.gateway.manual_order(now, symbol, amount.qty)
+                {
+                    self.trace.note(now, || format!("   refused: {refusal}"));
                 }
             }
             Fault::Transfer { amount } => {

@@ -293,8 +293,9 @@ impl<'a, S: Strategy> World<'a, S> {
     }
 
     fn report(mut self) -> RunReport {
-        self.process.kill(&self.disk);
         self.disk.set_faults(None);
+        let store = if self.options.keep_store { self.end_in_order() } else { None };
+        self.process.kill(&self.disk);
         let fired = self.faults.lock().fired().clone();
         let effect = self.meter.effect(self.now, &self.venue.gateway);
         RunReport {
@@ -306,6 +307,7 @@ impl<'a, S: Strategy> World<'a, S> {
             violations: self.auditor.violations().to_vec(),
             effect,
             trace: self.trace.into_lines(),
+            store,
         }
     }
 }

@@ -20,6 +20,7 @@ use super::agenda::{Happening, Life};
 use super::log::{LogNews, WatchedLog};
 use super::{Phase, World};
 use crate::disk::{Image, SimDisk};
+use crate::report::StoreFiles;
 
 pub(super) const RECV_WINDOW: Nanos = RECV_WINDOW_MS as Nanos * NANOS_PER_MILLI;
 const RECV_WINDOW_MS: u32 = 2_000;
@@ -28,6 +29,7 @@ const RESTART_AFTER: Nanos = 5 * NANOS_PER_SECOND;
 
 const STORE: &str = "bot.db";
 const WAL: &str = "bot.db-wal";
+const HEAD: &str = "bot.db.head";
 
 pub(super) type Log = WatchedLog<SqliteStore>;
 
@@ -395,7 +397,21 @@ impl<S: Strategy> World<'_, S> {
         self.auditor.check(Invariant::I6, self.now, self.steps, false, || sentence);
     }
 
-    /// Something to be said to the bot by its operator.
+    /// Ends the process as a signal would, and hands out its store.
+    pub(super) fn end_in_order(&mut self) -> Option<StoreFiles> {
+        self.hear(News::End);
+        let Stage::Trade(bot) = std::mem::replace(&mut self.process.stage, Stage::Down) else { return None };
+        let closed = bot.into_engine().finish().log.into_inner().close();
+        if let Err(error) = closed {
+            self.trace.note(self.now, || format!("the store cannot be closed: {error}"));
+            return None;
+        }
+        let place = self.place();
+        let read = |path: &Path| place.disk().read(path).ok();
+        Some(StoreFiles { database: read(Path::new(STORE))?, head: read(Path::new(HEAD))? })
+    }
+
+    /// Whether there is a bot with a store of its own.
     pub(super) fn is_trading(&self) -> bool {
         self.process.bot().is_some() && self.phase != Phase::Over
     }

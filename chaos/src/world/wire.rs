@@ -323,11 +323,17 @@ impl<S: Strategy> World<'_, S> {
         if self.process.life != life {
             return;
         }
-        let (status, headers, body): (Option<u16>, &[(String, String)], &[u8]) = match &answer {
+        let number = number(life, id);
+        let got: (Option<u16>, &[(String, String)], &[u8]) = match &answer {
             Ok(response) => (Some(response.status), &response.headers, &response.body),
             Err(_) => (None, &[], &[]),
         };
-        self.auditor.see(self.now, self.steps, Seen::Got { id: number(life, id), status, headers, body });
+        let (status, headers, body) = got;
+        let seen = match &answer {
+            Err(TransportError::NotSent(_)) => Seen::NotSent { id: number },
+            _ => Seen::Got { id: number, status, headers, body },
+        };
+        self.auditor.see(self.now, self.steps, seen);
         self.trace.note(self.now, || match &answer {
             Ok(response) => format!("<- {} {}: {}", id.0, response.status, shown(&response.body)),
             Err(error) => format!("<- {} {error}", id.0),

@@ -6,11 +6,14 @@ use crate::event::{
     OrderExpired, OrderOutcomeUnknown, OrderPlaced, OrderProvenAbsent, OrderRejected, OrderTriggered, SettingRejected,
     TradeExecuted, TransferBooked,
 };
-use crate::exchange::{ExchangeError, ExchangeUpdate, Execution, FundingPayment, OrderUpdate, Outcome, Setting};
+use crate::exchange::{
+    ExchangeError, ExchangeUpdate, Execution, FundingPayment, OrderUpdate, Outcome, Request, Setting, Standing,
+};
 use crate::executor::Sent;
-use crate::id::{ClientOrderId, CommandId, RequestId, order_by_number};
+use crate::id::{ClientOrderId, CommandId, RequestId, client_order_id, order_by_number};
 use crate::market::SymbolId;
 use crate::order::{Order, OrderStatus};
+use crate::planted::{self, Bug};
 use crate::state;
 use crate::store::{self, EventLog};
 use crate::strategy::{OrderNews, Strategy};
@@ -74,6 +77,10 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             (Sent::Place(order), Outcome::Unknown { reason }) => self.in_doubt(order, reason),
             (Sent::Cancel { order, command }, Outcome::Rejected(error)) => self.cancel_rejected(&order, command, error),
             (Sent::Modify { order, command }, Outcome::Rejected(error)) => self.modify_rejected(&order, command, error),
+            (Sent::Cancel { order, .. }, Outcome::Unknown { .. }) if planted::has(Bug::CancelDoneOnTimeout) => {
+                // Wrong: the cancel may never have arrived, and the order still be filled.
+                self.state.orders.get(&order).copied().map_or(Ok(()), |order| self.close_as(order, Standing::Canceled))
+            }
             (Sent::Cancel { order, .. } | Sent::Modify { order, .. }, Outcome::Unknown { .. }) => {
                 self.doubt(order);
                 Ok(())
@@ -179,7 +186,9 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     /// Books a fill, once: the exchange's trade ids say which it is.
     fn on_trade_executed(&mut self, symbol: SymbolId, trade: TradeExecuted, stream: bool) -> Result<(), Error> {
         let order = self.state.orders.get(&trade.client_order_id).copied();
-        if trade.fill.trade_id <= self.state.symbols[symbol.index()].last_trade_id {
+        // Wrong where it is planted: the stream, a page of trades and a second connection all tell the same trade.
+        let may_be_known = trade.fill.trade_id <= self.state.symbols[symbol.index()].last_trade_id;
+        if may_be_known && !planted::has(Bug::NoFillDedup) {
             let name = self.config.instruments.get(symbol).symbol.as_str();
             if self.log.contains(&store::trade_key(name, trade.fill.trade_id))? {
                 return Ok(());
@@ -304,14 +313,35 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             let unknown = OrderOutcomeUnknown { client_order_id: id, reason };
             self.record(self.heard(false), Some(order.command), Some(order.symbol), unknown)?;
             self.tell(&id, OrderNews::OutcomeUnknown)?;
+            self.resend(&order);
         }
         self.doubt(id);
         Ok(())
     }
 
+    /// Does nothing, as it should: an order whose fate is unknown is never sent again.
+    fn resend(&mut self, order: &Order) {
+        let (spec, name) = (order.spec, order.client_order_id);
+        if planted::has(Bug::ResendNewId) {
+            // Wrong: the first attempt may be at the exchange, and then there are two. That the log knows only one name is the same
+            // mistake: whoever tries again like this thinks of one order.
+            self.outbox.orders_given += 1;
+            let client_order_id = client_order_id(&self.outbox.session, self.outbox.orders_given);
+            self.send(Sent::Place(client_order_id), Request::PlaceOrder { client_order_id, spec });
+        }
+        if planted::has(Bug::ResendSameId) {
+            // Wrong: the exchange refuses a name only while an order of this name is open. Once the first is filled it is free again.
+            self.send(Sent::Place(name), Request::PlaceOrder { client_order_id: name, spec });
+        }
+    }
+
     fn doubt(&mut self, id: ClientOrderId) {
         if self.state.orders.contains_key(&id) {
             self.executor.doubt(id, self.now);
+            if planted::has(Bug::BelieveEarlyAbsence) {
+                // Wrong together with what `not_found` makes of the answer: the request may still be on its way.
+                self.ask_about(id);
+            }
             self.schedule();
         }
     }
@@ -354,7 +384,10 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         };
         // An order that was seen or filled is not absent: what became of it, its own updates will say.
         let never_seen = order.order_id == 0 && matches!(order.status, OrderStatus::Requested | OrderStatus::Unknown);
-        if !never_seen || !self.executor.proves_absence(id, order.requested_at, asked_at) {
+        // Wrong where it is planted: the request may be accepted after the question, and a replica may lag behind.
+        let is_proven =
+            planted::has(Bug::BelieveEarlyAbsence) || self.executor.proves_absence(id, order.requested_at, asked_at);
+        if !never_seen || !is_proven {
             return Ok(());
         }
         self.settled(id);

@@ -18,6 +18,7 @@ use crate::link::Route;
 use crate::market::SymbolId;
 use crate::mode::EngineMode;
 use crate::order::{Order, OrderStatus};
+use crate::planted::{self, Bug};
 use crate::reconcile::{Drift, Touched, Unsettled};
 use crate::snapshot::OrderSnapshot;
 use crate::store::EventLog;
@@ -298,6 +299,9 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             for (listed, symbol) in self.reconciler.listed.iter_mut().zip(&self.state.symbols) {
                 listed.get_or_insert(symbol.last_trade_id);
             }
+            self.ask_snapshot();
+        } else if planted::has(Bug::NoBackfill) {
+            // Wrong: what happened while nobody listened is in no snapshot.
             self.ask_snapshot();
         } else {
             self.reconciler.stage = Stage::Trades;

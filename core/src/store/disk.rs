@@ -21,7 +21,8 @@ pub trait Disk: Debug + Send + Sync {
     /// The length of a file in bytes.
     fn len(&self, path: &Path) -> io::Result<u64>;
 
-    /// Opens a mark and locks it, or with `make` makes it anew. [`io::ErrorKind::WouldBlock`] when another process has it.
+    /// Opens a mark and locks it; with `make` it is made where it is not there. [`io::ErrorKind::WouldBlock`] when another process
+    /// has it.
     fn open_mark(&self, path: &Path, make: bool) -> io::Result<Box<dyn Mark>>;
 
     /// Moves a file; what was at `to` is gone.
@@ -117,10 +118,6 @@ impl Disk for Machine {
         let file = OpenOptions::new().read(true).write(true).create(make).truncate(false).open(path);
         let file = file.map_err(|error| explained(path, error))?;
         file.try_lock().map_err(io::Error::from)?;
-        if make {
-            // Only now: a mark that another process holds stays as it is.
-            file.set_len(0)?;
-        }
         Ok(Box::new(MachineMark(file)))
     }
 

@@ -9,6 +9,8 @@ mod error;
 mod head;
 mod memory;
 mod patience;
+#[cfg(test)]
+mod planted;
 mod projection;
 mod reader;
 mod row;

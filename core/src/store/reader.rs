@@ -84,6 +84,10 @@ impl StoreReader {
         let connection = connect(&place, flags)?;
         connection.busy_timeout(std::time::Duration::from_secs(2)).map_err(|error| Error::sqlite(path, &error))?;
         let connection = match schema::check(&connection, path) {
+            Err(Error::NotWritable { .. }) if was_cut_short(&connection) => {
+                take_back(&place)?;
+                connection
+            }
             // A directory that cannot be written has no place for the shared memory of the write-ahead log.
             Err(Error::NotWritable { .. }) if place.disk().vfs().is_none() => open_immutable(path)?,
             _ => connection,
@@ -277,6 +281,10 @@ fn check_length(connection: &Connection, place: &Place) -> Result<(), Error> {
     let path = place.path();
     let page = connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0));
     let page = page.map_err(|error| Error::sqlite(path, &error))?;
+    // What is not whole here is in the write-ahead log, for as long as there is one: it was about to be folded in.
+    if place.disk().len(&place.beside("-wal")).is_ok_and(|len| len > 0) {
+        return Ok(());
+    }
     let bytes = place.disk().len(path).map_err(|error| Error::io(path, &error))?;
     if bytes.is_multiple_of(u64::try_from(page).unwrap_or(1).max(1)) {
         return Ok(());
@@ -291,6 +299,21 @@ pub(super) fn connect(place: &Place, flags: OpenFlags) -> Result<Connection, Err
         Some(vfs) => Connection::open_with_flags_and_vfs(place.path(), flags, vfs),
     };
     opened.map_err(|error| Error::sqlite(place.path(), &error))
+}
+
+/// Whether a writer died in the middle of a change that only a writer can take back.
+fn was_cut_short(connection: &Connection) -> bool {
+    let read = connection.pragma_query_value(None, "user_version", |_| Ok(()));
+    read.is_err_and(|error| {
+        error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
+    })
+}
+
+/// Takes such a change back, as every connection does that may write.
+fn take_back(place: &Place) -> Result<(), Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = connect(place, flags)?;
+    connection.pragma_query_value(None, "user_version", |_| Ok(())).map_err(|error| Error::sqlite(place.path(), &error))
 }
 
 fn open_immutable(path: &Path) -> Result<Connection, Error> {

@@ -15,6 +15,7 @@ use crate::id::{Asset, CommandId, SessionId};
 use crate::instrument::Instruments;
 use crate::market::SymbolId;
 use crate::mode::Mode;
+use crate::planted::{self, Bug};
 use crate::units::Timestamp;
 
 /// SHA-256.
@@ -254,6 +255,10 @@ impl Encoder {
                 dedup.push_str(prefix);
                 dedup.push_str("trade:");
                 push_padded(dedup, event.fill.trade_id, 20);
+                if planted::has(Bug::NoFillDedup) {
+                    // Wrong: so the key names where the trade was told, and not what it is.
+                    let _ = write!(dedup, ":{}", recorded.seq);
+                }
                 return;
             }
             Event::FundingApplied(event) => {

@@ -58,8 +58,11 @@ impl SqliteStore {
             }
             Err(error) => return Err(Error::io(path, &error)),
         }
-        let made =
-            HeadFile::create(&place).and_then(|head| SqliteStore::open_locked(place.clone(), head, scope, instruments));
+        // Whoever has the lock has the files, so without it nothing is taken away.
+        let made = match HeadFile::create(&place) {
+            Err(error @ Error::InUse { .. }) => return Err(error),
+            head => head.and_then(|head| SqliteStore::begin_with(place.clone(), head, scope, instruments)),
+        };
         match made {
             Ok(store) => Ok(SqliteStore { is_new: true, ..store }),
             Err(error) => {
@@ -77,18 +80,44 @@ impl SqliteStore {
         instruments: &Instruments,
     ) -> Result<SqliteStore, Error> {
         let place = place.into();
-        if place.disk().is_file(place.path()) {
-            return SqliteStore::open(place, scope, instruments);
+        if !place.disk().is_file(place.path()) {
+            if let Some((marked @ 1.., _)) = head::read(&place) {
+                let detail = format!("event {marked} was durable, but the file is not there");
+                return Err(Error::Damaged { path: place.path().to_owned(), detail });
+            }
+            let store = SqliteStore::create(place, scope, instruments)?;
+            return Ok(SqliteStore { is_new: false, ..store });
         }
-        let store = SqliteStore::create(place, scope, instruments)?;
-        Ok(SqliteStore { is_new: false, ..store })
+        if is_unfinished(&place) {
+            let head = HeadFile::create(&place)?;
+            // Who had the lock until now may have finished it.
+            if is_unfinished(&place) {
+                return SqliteStore::begin_with(place, head, scope, instruments);
+            }
+        }
+        SqliteStore::open(place, scope, instruments)
+    }
+
+    /// Writes the first mark, which says that there is no event, and opens the store that it is of.
+    fn begin_with(
+        place: Place,
+        mut head: HeadFile,
+        scope: Scope,
+        instruments: &Instruments,
+    ) -> Result<SqliteStore, Error> {
+        head.write(0, &[0; 32])?;
+        SqliteStore::open_locked(place, head, scope, instruments)
     }
 
     /// Opens a store to go on with it: checks the head mark, folds checkpoint and tail.
     pub fn open(place: impl Into<Place>, scope: Scope, instruments: &Instruments) -> Result<SqliteStore, Error> {
         let place = place.into();
-        // What is no store, or a newer one, is left as it is: nothing is made beside it.
-        drop(StoreReader::open(&place)?);
+        // What is no store, or a newer one, is left as it is: nothing is made beside it. One that was begun and never got its
+        // tables has a mark that says so.
+        match StoreReader::open(&place) {
+            Err(Error::NotAStore { .. }) if head::read(&place).is_some_and(|(marked, _)| marked == 0) => {}
+            opened => drop(opened?),
+        }
         let head = HeadFile::open(&place)?;
         SqliteStore::open_locked(place, head, scope, instruments)
     }
@@ -101,12 +130,14 @@ impl SqliteStore {
     ) -> Result<SqliteStore, Error> {
         let path = place.path();
         let sqlite = |error| Error::sqlite(path, &error);
+        // With NORMAL a commit does not wait for the disk, and a power cut takes it back.
+        let synchronous = if crate::planted::has(crate::planted::Bug::SynchronousNormal) { "NORMAL" } else { "FULL" };
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = reader::connect(&place, flags)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection
             .execute_batch(&format!(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA foreign_keys = ON;
                  PRAGMA recursive_triggers = ON; PRAGMA wal_autocheckpoint = 4000; PRAGMA busy_timeout = {WAITS_MS};"
             ))
             .map_err(sqlite)?;
@@ -477,6 +508,12 @@ fn check_mark(connection: &Connection, place: &Place, last_seq: u64) -> Result<(
             damaged(format!("event {marked} is not the one that the head mark names: the file was replaced"))
         }
     }
+}
+
+/// Whether its making was cut short before anything was in it. What was acknowledged has left a mark.
+fn is_unfinished(place: &Place) -> bool {
+    let is_empty = |path: &Path| place.disk().len(path).map_or(true, |len| len == 0);
+    is_empty(place.path()) && is_empty(&place.beside("-wal")) && head::read(place).is_none_or(|(marked, _)| marked == 0)
 }
 
 /// A symbol is kept by its place among the instruments, so the sessions of one store have the same.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use alphaengine_core::exchange::{ExchangeError, ExchangeUpdate};
 use alphaengine_core::link::LinkUpdate;
 use alphaengine_core::market::MarketUpdate;
+use alphaengine_core::planted::{self, Bug};
 use alphaengine_core::rate_limit::{Level, Limits, RateLimiter, Report, Verdict as Leave};
 use alphaengine_core::units::{NANOS_PER_DAY, NANOS_PER_MILLI, NANOS_PER_MINUTE, NANOS_PER_SECOND, Nanos, Timestamp};
 
@@ -301,6 +302,11 @@ impl Line {
                     Because::Clock => self.end(call.purpose, Answer::Refused(error), sent_at),
                     Because::OrderLimit => {
                         self.limiter.forbid_orders(self.clock.server(at));
+                        self.queue.push_front(call);
+                    }
+                    // Wrong: it is the exchange's to say when, and whoever goes on is banned for longer.
+                    Because::Limit { .. } if planted::has(Bug::RetryAfterIgnored) => {
+                        call.due = at.plus(FIRST_PAUSE);
                         self.queue.push_front(call);
                     }
                     Because::Limit { status, until_ms, after_s } => {

@@ -120,7 +120,7 @@ impl SimExchange {
 
     /// While every cross symbol stays in its band, each has used at most its share of the excess: a price that moves by d
     /// costs at most 2 |qty| d, profit and maintenance together (no bracket asks for more than the whole notional).
-    fn set_cross_bands(&mut self) {
+    pub(super) fn set_cross_bands(&mut self) {
         let excess = self.cross_standing().excess();
         let held: Vec<SymbolId> = self.cross_symbols().collect();
         let limit_fill = self.config.limit_fill;

@@ -6,6 +6,7 @@ mod conditional;
 mod figures;
 mod history;
 mod matching;
+mod outside;
 mod requests;
 
 use std::collections::VecDeque;

@@ -309,6 +309,51 @@ impl Fault {
         }
     }
 
+    /// The words of all kinds, as plans write them.
+    pub const KINDS: [&'static str; 41] = [
+        "status",
+        "error",
+        "html",
+        "redirect",
+        "delay",
+        "drop_request",
+        "drop_answer",
+        "truncate_body",
+        "stall_body",
+        "slow_body",
+        "headers",
+        "lose_frame",
+        "duplicate_frame",
+        "reorder",
+        "delay_frame",
+        "close_socket",
+        "half_open",
+        "say",
+        "outage",
+        "expire_listen_keys",
+        "ban",
+        "throttle",
+        "clock",
+        "lag",
+        "manual_order",
+        "transfer",
+        "filters",
+        "busy",
+        "full",
+        "io_error",
+        "short_write",
+        "lying_sync",
+        "errs_but_durable",
+        "bit_flip",
+        "truncate",
+        "remove",
+        "old_backup",
+        "stuck_reader",
+        "second_instance",
+        "crash",
+        "power_loss",
+    ];
+
     /// The word of its kind, as a plan writes it.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -380,5 +425,20 @@ impl Fault {
             Fault::Filters { times: 0, .. } => Err("`times` is at least 1".to_owned()),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_kinds_is_what_a_plan_takes() {
+        // The parser names every kind that it knows when it meets another.
+        let error = serde_json::from_str::<Fault>(r#"{"kind": "explode"}"#).unwrap_err().to_string();
+        let known = error.split_once("expected one of").map_or("", |(_, known)| known);
+        let mut known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+        known.retain(|kind| *kind != "delay_ms");
+        assert_eq!(known, Fault::KINDS);
     }
 }

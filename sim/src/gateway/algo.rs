@@ -24,8 +24,8 @@ pub(super) fn place(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
 }
 
 pub(super) fn query(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
-    let algo = gateway.find_algo(call.params)?.ok_or_else(ApiError::no_such_order)?;
-    Ok(gateway.algo_report(algo, true))
+    let algo = gateway.find_algo(call.params)?.and_then(|algo| gateway.seen_algo(algo));
+    Ok(gateway.algo_report(&algo.ok_or_else(ApiError::no_such_order)?, true))
 }
 
 pub(super) fn cancel(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
@@ -49,11 +49,11 @@ pub(super) fn cancel_all(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
 pub(super) fn open(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     let symbol = gateway.symbol_if_any(call.params)?;
     let id = call.params.integer("algoId")?.and_then(|id| u64::try_from(id).ok());
-    let is_asked = |algo: &&AlgoRecord| {
+    let is_asked = |algo: &AlgoRecord| {
         symbol.is_none_or(|symbol| symbol == algo.spec.symbol) && id.is_none_or(|id| id == algo.algo_id)
     };
-    let open = gateway.records.open_algos().filter(is_asked);
-    Ok(open.map(|algo| gateway.algo_report(algo, true)).collect())
+    let open = gateway.seen_open_algos().into_iter().filter(is_asked);
+    Ok(open.map(|algo| gateway.algo_report(&algo, true)).collect())
 }
 
 pub(super) fn all(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
@@ -63,12 +63,13 @@ pub(super) fn all(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     let (start, end) = span(call.params)?;
     let from = start.unwrap_or(Timestamp::MIN);
     let until = end.or_else(|| start.map(|start| start.plus(7 * NANOS_PER_DAY))).unwrap_or(Timestamp::MAX);
-    let is_asked = |algo: &&AlgoRecord| {
+    let is_asked = |algo: &AlgoRecord| {
         symbol.is_none_or(|symbol| symbol == algo.spec.symbol)
             && from_id.is_none_or(|from_id| algo.algo_id >= from_id)
             && (from..=until).contains(&algo.created)
     };
-    let algos: Vec<&AlgoRecord> = gateway.records.all_algos().filter(is_asked).collect();
+    let seen = gateway.records.all_algos().filter_map(|algo| gateway.seen_algo(algo));
+    let algos: Vec<AlgoRecord> = seen.filter(is_asked).collect();
     let skipped = if from_id.is_some() || start.is_some() { 0 } else { algos.len().saturating_sub(limit) };
     Ok(algos[skipped..].iter().take(limit).map(|algo| gateway.algo_report(algo, true)).collect())
 }
@@ -168,7 +169,7 @@ impl Gateway {
             "triggerTime": algo.triggered.map_or(0, Timestamp::millis), "goodTillDate": good_till(spec),
         });
         if is_query {
-            let child = algo.child.and_then(|child| self.records.get(child));
+            let child = algo.child.and_then(|child| self.seen(self.records.get(child)?));
             append(
                 &mut report,
                 json!({

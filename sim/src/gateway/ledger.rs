@@ -42,6 +42,8 @@ pub struct OwnTrade {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Income {
     pub at: Timestamp,
+    /// In protocol time.
+    pub heard: Timestamp,
     pub symbol: Option<SymbolId>,
     pub kind: &'static str,
     pub amount: Money,
@@ -81,9 +83,13 @@ pub(super) struct Ledger {
     wallet: Money,
     holdings: BTreeMap<(SymbolId, PositionSide), Holding>,
     pub trades: Vec<OwnTrade>,
+    /// When each trade was, in protocol time.
+    heard: Vec<Timestamp>,
     pub income: VecDeque<Income>,
     transactions: u64,
     pub updated: Timestamp,
+    /// Protocol time.
+    pub wall: Timestamp,
 }
 
 impl Ledger {
@@ -126,6 +132,13 @@ impl Ledger {
             self.earn(trade.at, Some(symbol), "REALIZED_PNL", fill.realized, Some(fill.trade_id));
         }
         self.trades.push(trade);
+        self.heard.push(self.wall);
+    }
+
+    /// The trades that had been made then, in protocol time.
+    pub fn trades_at(&self, wall: Timestamp) -> &[OwnTrade] {
+        let made = self.heard.partition_point(|heard| *heard <= wall);
+        &self.trades[..made.min(self.trades.len())]
     }
 
     pub fn funding(&mut self, at: Timestamp, payment: &FundingPayment) {
@@ -151,6 +164,7 @@ impl Ledger {
         if self.income.len() == KEPT {
             self.income.pop_front();
         }
-        self.income.push_back(Income { at, symbol, kind, amount, tran_id: self.transactions, trade_id });
+        let heard = self.wall;
+        self.income.push_back(Income { at, heard, symbol, kind, amount, tran_id: self.transactions, trade_id });
     }
 }

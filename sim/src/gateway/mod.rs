@@ -21,6 +21,7 @@ mod encode;
 mod endpoints;
 mod error;
 mod exchange_info;
+mod faults;
 mod ledger;
 mod limits;
 mod listen_key;
@@ -34,6 +35,7 @@ mod records;
 mod request;
 mod signature;
 mod sockets;
+mod states;
 mod streams;
 mod tape;
 mod tickers;
@@ -132,6 +134,8 @@ pub struct Gateway {
     ledger: Ledger,
     /// Dead man's switches: when each fires, in protocol time.
     countdowns: BTreeMap<SymbolId, Timestamp>,
+    /// Fault: queries are answered as of a while ago.
+    lag: Option<faults::Lag>,
     multi_assets: bool,
     fee_burn: bool,
     is_open: bool,
@@ -169,6 +173,7 @@ impl Gateway {
             records: Records::default(),
             ledger: Ledger::default(),
             countdowns: BTreeMap::new(),
+            lag: None,
             multi_assets: false,
             fee_burn: false,
             is_open: false,
@@ -392,6 +397,7 @@ impl Gateway {
     /// Protocol time goes on. What it ends, ends before anything else is heard.
     fn hear_time(&mut self, wall: Timestamp) {
         self.wall = self.wall.max(wall);
+        (self.records.wall, self.ledger.wall) = (self.wall, self.wall);
         if !self.is_open {
             self.is_open = true;
             self.ledger.opened_at(self.market_now());

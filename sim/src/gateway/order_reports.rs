@@ -18,21 +18,22 @@ type Answer = Result<Value, ApiError>;
 pub(super) fn order(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     let symbol = gateway.symbol(call.params)?;
     let (id, name) = named_order(call.params)?;
-    let record = gateway.find_order(symbol, id, name).ok_or_else(ApiError::no_such_order)?;
-    Ok(gateway.report(record))
+    let record = gateway.query_order(symbol, id, name).ok_or_else(ApiError::no_such_order)?;
+    Ok(gateway.report(&record))
 }
 
 pub(super) fn open_order(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     let symbol = gateway.symbol(call.params)?;
     let (id, name) = named_order(call.params)?;
-    let record = gateway.find_order(symbol, id, name).filter(|order| order.status.is_open());
-    Ok(gateway.report(record.ok_or_else(ApiError::no_such_order)?))
+    let record = gateway.query_order(symbol, id, name).filter(|order| order.status.is_open());
+    Ok(gateway.report(&record.ok_or_else(ApiError::no_such_order)?))
 }
 
 pub(super) fn open_orders(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     let symbol = gateway.symbol_if_any(call.params)?;
-    let open = gateway.records.open().filter(|order| symbol.is_none_or(|symbol| symbol == order.spec.symbol));
-    Ok(open.map(|order| gateway.report(order)).collect())
+    let open = gateway.seen_open().into_iter();
+    let open = open.filter(|order| symbol.is_none_or(|symbol| symbol == order.spec.symbol));
+    Ok(open.map(|order| gateway.report(&order)).collect())
 }
 
 pub(super) fn all_orders(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
@@ -42,13 +43,14 @@ pub(super) fn all_orders(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     let (start, end) = week(call)?;
     let (from, until) = (start.unwrap_or(Timestamp::MIN), end.unwrap_or(Timestamp::MAX));
     let now = gateway.market_now();
-    let is_asked = |order: &&OrderRecord| {
+    let is_asked = |order: &OrderRecord| {
         symbol.is_none_or(|symbol| symbol == order.spec.symbol)
             && from_id.is_none_or(|from_id| order.order_id >= from_id)
             && (from..=until).contains(&order.created)
             && order.is_remembered(now)
     };
-    let orders: Vec<&OrderRecord> = gateway.records.all().filter(is_asked).collect();
+    let seen = gateway.records.all().filter_map(|order| gateway.seen(order));
+    let orders: Vec<OrderRecord> = seen.filter(is_asked).collect();
     let forwards = from_id.is_some() || start.is_some();
     Ok(page(&orders, limit, forwards).iter().map(|order| gateway.report(order)).collect())
 }
@@ -67,7 +69,7 @@ pub(super) fn own_trades(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
             && from_id.is_none_or(|from_id| trade.id >= from_id)
             && (from..=until).contains(&trade.at)
     };
-    let trades: Vec<&OwnTrade> = gateway.fills().iter().filter(is_asked).collect();
+    let trades: Vec<&OwnTrade> = gateway.seen_trades().iter().filter(is_asked).collect();
     let forwards = from_id.is_some() || start.is_some();
     Ok(page(&trades, limit, forwards).iter().map(|trade| gateway.trade_report(trade)).collect())
 }
@@ -79,8 +81,10 @@ pub(super) fn income(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     let number = call.params.integer("page")?.unwrap_or(1).max(1);
     let (start, end) = span(call.params)?;
     let (from, until) = (start.unwrap_or(Timestamp::MIN), end.unwrap_or(Timestamp::MAX));
+    let seen_until = gateway.seen_until();
     let is_asked = |row: &&Income| {
-        symbol.is_none_or(|symbol| row.symbol == Some(symbol))
+        row.heard <= seen_until
+            && symbol.is_none_or(|symbol| row.symbol == Some(symbol))
             && kind.is_none_or(|kind| kind == row.kind)
             && (from..=until).contains(&row.at)
     };

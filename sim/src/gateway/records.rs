@@ -8,6 +8,7 @@ use alphaengine_core::order::{OrderSpec, TimeInForce};
 use alphaengine_core::units::{NANOS_PER_DAY, Price, Qty, Timestamp};
 
 use super::encode::average;
+use super::states::States;
 
 /// Orders of each service that are over and still shown.
 const KEPT: usize = 20_000;
@@ -139,6 +140,10 @@ pub(super) struct Records {
     over_algos: VecDeque<u64>,
     /// How many orders were placed under each name.
     uses: BTreeMap<ClientOrderId, u32>,
+    /// Protocol time.
+    pub wall: Timestamp,
+    states: States<OrderRecord>,
+    algo_states: States<AlgoRecord>,
 }
 
 impl Records {
@@ -148,6 +153,7 @@ impl Records {
         }
         self.names.insert((order.spec.symbol, order.client_order_id), order.order_id);
         self.open.insert(order.order_id);
+        self.states.note(self.wall, order.order_id, order);
         self.orders.insert(order.order_id, order);
     }
 
@@ -155,6 +161,7 @@ impl Records {
         *self.uses.entry(algo.client_algo_id).or_default() += 1;
         self.algo_names.insert(algo.client_algo_id, algo.algo_id);
         self.open_algos.insert(algo.algo_id);
+        self.algo_states.note(self.wall, algo.algo_id, algo);
         self.algos.insert(algo.algo_id, algo);
     }
 
@@ -163,6 +170,7 @@ impl Records {
         let order = self.orders.get_mut(&order_id)?;
         change(order);
         let order = *order;
+        self.states.note(self.wall, order_id, order);
         if !order.status.is_open() && self.open.remove(&order_id) {
             self.over.push_back(order_id);
             if self.over.len() > KEPT
@@ -181,6 +189,7 @@ impl Records {
         let algo = self.algos.get_mut(&algo_id)?;
         change(algo);
         let algo = *algo;
+        self.algo_states.note(self.wall, algo_id, algo);
         if algo.status != AlgoStatus::New && self.open_algos.remove(&algo_id) {
             self.over_algos.push_back(algo_id);
             if self.over_algos.len() > KEPT
@@ -215,7 +224,7 @@ impl Records {
         self.open.iter().filter_map(|order_id| self.orders.get(order_id))
     }
 
-    pub fn all(&self) -> impl Iterator<Item = &OrderRecord> {
+    pub fn all(&self) -> impl DoubleEndedIterator<Item = &OrderRecord> {
         self.orders.values()
     }
 
@@ -226,6 +235,16 @@ impl Records {
 
     pub fn all_algos(&self) -> impl Iterator<Item = &AlgoRecord> {
         self.algos.values()
+    }
+
+    /// An order as it was then, in protocol time; `None` when it was not there yet.
+    pub fn order_at(&self, at: Timestamp, order: &OrderRecord) -> Option<OrderRecord> {
+        self.states.at(at, order.order_id, *order)
+    }
+
+    /// The same of a conditional order.
+    pub fn algo_at(&self, at: Timestamp, algo: &AlgoRecord) -> Option<AlgoRecord> {
+        self.algo_states.at(at, algo.algo_id, *algo)
     }
 
     /// Names under which more than one order was placed, and how many.
