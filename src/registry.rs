@@ -38,6 +38,7 @@ impl Strategies {
             .with::<strategies::Grid>()
             .with::<strategies::MarketMaker>()
             .with::<strategies::BuyAndHold>()
+            .with::<strategies::Drill>()
     }
 
     /// Adds a strategy; one of the same name takes the place of an earlier one.
