@@ -1,6 +1,7 @@
 //! World 2: engine, Binance session, gateway and simulated exchange on one virtual clock and one heap, with a wire, a disk and a
 //! process that break as a plan says. No sockets, no threads, no real time: a run is a function of its scenario and its plan.
 
+pub mod market;
 mod report;
 mod scenario;
 
