@@ -202,3 +202,74 @@ impl Scenario {
 
 /// How long a run may take to be well again after its last fault: a ban of minutes and a reconnect at the slowest pace fit in.
 pub const CONVERGE_WITHIN: Nanos = 10 * NANOS_PER_MINUTE;
+
+#[cfg(test)]
+mod tests {
+    use alphaengine_core::instrument::Catalog;
+
+    use super::*;
+
+    fn instruments() -> Instruments {
+        let catalog = Catalog::builtin();
+        let instrument = |name: &str| catalog.get(&name.parse().unwrap()).unwrap().clone();
+        Instruments::new(vec![instrument("BTCUSDT"), instrument("ETHUSDT")]).unwrap()
+    }
+
+    fn bar(prices: [i64; 4]) -> Bar {
+        let [open, high, low, close] = prices.map(Price::whole);
+        Bar { open_time: Timestamp::ZERO, open, high, low, close, volume: Qty::whole(60), timeframe: Timeframe::M1 }
+    }
+
+    fn walked(bar: Bar) -> Vec<MarketUpdate> {
+        let mut out = Vec::new();
+        walk(SymbolId(0), &bar, instruments().get(SymbolId(0)), &mut out);
+        out
+    }
+
+    /// The price that was taken last, as each quote shows it.
+    fn prices(bar: Bar) -> Vec<i64> {
+        let touched = |book: &BookTicker| if book.bid_qty > book.ask_qty { book.ask } else { book.bid };
+        let books = walked(bar).into_iter().filter_map(|update| match update.data {
+            MarketData::BookTicker(book) => Some(touched(&book).steps() / 100_000_000),
+            _ => None,
+        });
+        books.collect()
+    }
+
+    #[test]
+    fn a_bar_is_walked_through_its_four_prices_the_nearer_extreme_first() {
+        for (given, first_extreme) in
+            [([100, 104, 88, 90], 104), ([100, 120, 97, 110], 97), ([100, 100, 100, 100], 100)]
+        {
+            let prices = prices(bar(given));
+            assert_eq!((prices.len(), prices[0], prices[59]), (60, given[0], given[3]), "{given:?}");
+            assert_eq!(prices.iter().max(), Some(&given[1]), "{given:?}");
+            assert_eq!(prices.iter().min(), Some(&given[2]), "{given:?}");
+            let place = |price: i64| prices.iter().position(|at| *at == price).unwrap();
+            let other = if first_extreme == given[1] { given[2] } else { given[1] };
+            assert!(place(first_extreme) <= place(other), "{given:?}");
+        }
+    }
+
+    #[test]
+    fn a_walk_opens_and_closes_its_bar_and_quotes_one_tick_wide_in_between() {
+        let updates = walked(bar([100, 104, 88, 90]));
+        assert!(matches!(updates[0].data, MarketData::BarOpen(_)));
+        assert!(matches!(updates[61].data, MarketData::Bar(_)));
+        assert!(updates.windows(2).all(|pair| pair[0].at <= pair[1].at));
+        for update in &updates[1..61] {
+            let MarketData::BookTicker(book) = update.data else { panic!("{update:?}") };
+            assert_eq!(book.ask.saturating_sub(book.bid).to_string(), "0.1");
+            assert!(book.bid_qty.is_positive() && book.ask_qty.is_positive());
+        }
+    }
+
+    #[test]
+    fn a_seed_is_a_market_in_order_and_another_seed_another_one() {
+        let market = synthetic(&instruments(), 1, Timestamp::ZERO, 3);
+        assert_eq!(market, synthetic(&instruments(), 1, Timestamp::ZERO, 3));
+        assert_ne!(market, synthetic(&instruments(), 2, Timestamp::ZERO, 3));
+        assert_eq!(market.len(), 2 * 3 * 62);
+        assert!(market.windows(2).all(|pair| pair[0].at <= pair[1].at));
+    }
+}

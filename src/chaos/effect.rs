@@ -41,8 +41,8 @@ pub const FIGURES: [Figure; 10] = {
         Figure { is_good: true, ..figure("Orders", "orders", Unit::Count, |effect| count(effect.orders)) },
         Figure { is_good: true, ..figure("Fills", "fills", Unit::Count, |effect| count(effect.fills)) },
         figure("Refused entries", "refused_entries", Unit::Count, |effect| count(effect.refused_entries)),
-        figure("Time in SAFE", "safe", Unit::Span, |effect| effect.safe),
-        figure("Time away", "away", Unit::Span, |effect| effect.away),
+        figure("Time in SAFE", "safe_s", Unit::Span, |effect| effect.safe),
+        figure("Time away", "away_s", Unit::Span, |effect| effect.away),
         figure("Restarts", "restarts", Unit::Count, |effect| count(effect.restarts)),
     ]
 };

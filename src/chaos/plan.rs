@@ -36,7 +36,7 @@ impl Plans {
 
 /// About how many things a bot hears in this scenario: what the market says, answers, and the account.
 fn steps(scenario: &Scenario) -> u64 {
-    200 + 2 * scenario.market.len() as u64
+    100 + 4 * scenario.market.len() as u64
 }
 
 /// The plan with each entry's kind behind its name, so that both are counted when it comes to pass: `F4 drop_answer`.
