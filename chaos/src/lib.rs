@@ -3,6 +3,7 @@
 
 pub mod disk;
 mod error;
+pub mod market;
 mod report;
 mod scenario;
 mod shrink;
