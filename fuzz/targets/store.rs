@@ -190,12 +190,8 @@ fn go_on(path: &Path, original: &Original, is_mark_ours: bool) {
     let hash = store.state().hash();
     let _ = store.contains("binance:futures:BTCUSDT:trade:0000000000000000001");
     drop(store);
-    if is_mark_ours
-        && let Ok(rows) = Connection::open(path).and_then(|connection| rows_of(&connection))
-        && rows == original.rows
-    {
-        assert_eq!(hash, original.state_hash, "the rows are those that were written, and add up to something else");
-    }
+    // With a mark that was put back as well, an older store cannot be told from one that went no further.
+    assert!(!is_mark_ours || hash == original.state_hash, "a bot would go on with what was never written");
 }
 
 fn rows_of(connection: &Connection) -> rusqlite::Result<Vec<Vec<Value>>> {

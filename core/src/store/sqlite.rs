@@ -102,6 +102,8 @@ impl SqliteStore {
         let last_checkpoint = state.seq;
         let reader = StoreReader::over(connection, path);
         check_symbols(&reader, instruments)?;
+        // What is folded below was never seen by this process. The head mark knows its last row only.
+        reader.check_tail(state.seq)?;
         for recorded in reader.events_after(state.seq)? {
             let recorded = recorded?;
             fold(&mut state, &recorded)?;

@@ -51,7 +51,7 @@ impl StoreReader {
     fn check_all(&self, mark: Option<(u64, Hash)>) -> Result<Verdict, Error> {
         let mut findings = Vec::new();
         self.check_file(&mut findings);
-        let (good_until, last_hash) = self.check_chain(&mut findings)?;
+        let (good_until, last_hash) = self.check_chain(&mut findings);
         self.check_mark(mark, good_until, &mut findings)?;
         let (state, checkpoints) = self.check_fold(&mut findings)?;
         self.check_journal(&state, &mut findings)?;
@@ -81,11 +81,34 @@ impl StoreReader {
     }
 
     /// Walks the hash chain. The last event in order, and its hash.
-    fn check_chain(&self, findings: &mut Vec<String>) -> Result<(u64, Hash), Error> {
-        let mut last: (u64, Hash) = (0, [0; 32]);
+    fn check_chain(&self, findings: &mut Vec<String>) -> (u64, Hash) {
+        let (last, finding) = self.walk_chain((0, [0; 32]));
+        findings.extend(finding);
+        last
+    }
+
+    /// Proves that the events after this one are those that were written.
+    pub(super) fn check_tail(&self, seq: u64) -> Result<(), Error> {
+        let hash = match seq {
+            0 => [0; 32],
+            _ => {
+                let sql = "SELECT hash FROM event_store WHERE seq = ?1";
+                let hash = self.connection().query_row(sql, [seq as i64], |row| row.get(0));
+                hash.map_err(|error| self.sqlite(&error))?
+            }
+        };
+        match self.walk_chain((seq, hash)) {
+            (_, None) => Ok(()),
+            (_, Some(detail)) => Err(Error::Damaged { path: self.path().to_owned(), detail }),
+        }
+    }
+
+    /// Walks the hash chain from an event that is known and its hash. The last event in order with its hash, and what is wrong with
+    /// the next one.
+    pub(super) fn walk_chain(&self, mut last: (u64, Hash)) -> ((u64, Hash), Option<String>) {
         let mut walk = || -> rusqlite::Result<Option<String>> {
-            let mut statement = self.connection().prepare("SELECT * FROM event_store ORDER BY seq")?;
-            let mut rows = statement.query([])?;
+            let mut statement = self.connection().prepare("SELECT * FROM event_store WHERE seq > ?1 ORDER BY seq")?;
+            let mut rows = statement.query([last.0 as i64])?;
             let mut bytes = Vec::new();
             while let Some(row) = rows.next()? {
                 let seq = row.get::<_, i64>(0)? as u64;
@@ -110,11 +133,10 @@ impl StoreReader {
             }
             Ok(None)
         };
-        match walk() {
-            Ok(finding) => findings.extend(finding),
-            Err(error) => findings.push(format!("the log cannot be read after event {}: {error}", last.0)),
-        }
-        Ok(last)
+        let walked = walk();
+        let finding =
+            walked.unwrap_or_else(|error| Some(format!("the log cannot be read after event {}: {error}", last.0)));
+        (last, finding)
     }
 
     fn check_mark(&self, mark: Option<(u64, Hash)>, good_until: u64, findings: &mut Vec<String>) -> Result<(), Error> {
