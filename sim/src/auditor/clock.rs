@@ -52,7 +52,7 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    pub fn process_began(&mut self) {
+    pub fn process_ended(&mut self) {
         self.flights.clear();
         self.offsets.clear();
         (self.refused, self.measured) = (None, None);

@@ -124,7 +124,12 @@ impl Limits {
         }
     }
 
+    /// Whoever asked for the rules knew the time; whoever trades measures it anew.
     pub fn process_began(&mut self) {
+        self.is_signing = false;
+    }
+
+    pub fn process_ended(&mut self) {
         (self.silence, self.order_silence) = (None, None);
         self.is_signing = false;
         self.cancels.clear();

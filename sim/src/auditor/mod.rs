@@ -91,11 +91,15 @@ impl Auditor {
         match seen {
             Seen::ProcessBegan { seq, .. } => {
                 self.rewind(seq);
-                self.limits.process_began();
                 self.freshness.process_began();
-                self.clock.process_began();
+                self.limits.process_began();
             }
-            Seen::ProcessEnded => self.intents.process_ended(),
+            // What is sent from here on is the next process's, whether or not it has begun to trade: first it asks for the rules.
+            Seen::ProcessEnded => {
+                self.intents.process_ended();
+                self.limits.process_ended();
+                self.clock.process_ended();
+            }
             Seen::Sent { id, method, path, query, durable } => self.sent(id, method, path, query, durable),
             Seen::NotSent { id } => self.intents.not_sent(id),
             Seen::Answered { id, method, path, query, status, body, .. } => {
@@ -112,7 +116,10 @@ impl Auditor {
             }
             Seen::Said { route, text } => {
                 self.freshness.said(route, text);
-                self.said(text);
+                // Only the account's stream tells of orders.
+                if route.eq_ignore_ascii_case("private") {
+                    self.said(text);
+                }
             }
             Seen::Delivered { route, text } => self.freshness.delivered(at, route, text),
             Seen::Logged { events } => events.iter().for_each(|recorded| self.logged(&Entry::of(recorded))),

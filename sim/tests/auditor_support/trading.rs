@@ -150,8 +150,9 @@ fn i19_what_left_before_the_answer_came_is_no_breach() {
     stage.asks("GET", "/fapi/v1/time", "", None, Way::Lost);
     stage.gets(first, Some(&response));
     stage.see(Seen::ProcessEnded);
-    // A new process was told nothing.
+    // A new process was told nothing, and asks for the rules before it begins to trade.
     stage.wait_ms(100);
+    stage.asks("GET", "/fapi/v1/time", "", None, Way::Lost);
     stage.began();
     stage.asks("GET", "/fapi/v1/time", "", None, Way::Lost);
     stage.is_clean(Invariant::I19);
