@@ -247,6 +247,25 @@ mod faults {
     }
 
     #[test]
+    fn a_mark_that_cannot_be_read_is_no_damage() {
+        let shelf = Shelf::new(1);
+        shelf.work(&mut 0, 2, true).unwrap();
+        for nth in 1..=3 {
+            shelf.plan(&format!(
+                r#"[{{"on": {{"disk": "read", "file": "head", "nth": {nth}}}, "fault": {{"kind": "io_error"}}}}]"#
+            ));
+            if let Err(error) = shelf.open() {
+                assert!(matches!(error, Error::NotWritable { .. }), "{error}");
+                assert!(nth < 3, "it is read twice");
+            } else {
+                assert_eq!(nth, 3);
+            }
+            shelf.well();
+            assert_eq!(shelf.check(2, "the fault is over"), 2);
+        }
+    }
+
+    #[test]
     fn files_are_cut_flipped_taken_away_and_put_back() {
         let shelf = Shelf::new(1);
         let disk = &shelf.disk;

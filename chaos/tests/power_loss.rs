@@ -182,3 +182,51 @@ fn a_flipped_bit_in_the_log_drops_the_tail_and_the_head_mark_tells() {
     }
     assert!(noticed > 50, "{noticed} were noticed, {harmless} were harmless");
 }
+
+/// Draws numbers.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % end
+    }
+}
+
+#[test]
+fn whatever_goes_wrong_together_the_store_opens_again_with_all_that_was_acknowledged() {
+    let kinds = ["busy", "full", "io_error", "short_write", "errs_but_durable", "crash", "power_loss"];
+    let ops = ["open", "read", "write", "truncate", "sync", "lock", "remove"];
+    let mut said = std::collections::BTreeMap::<String, u64>::new();
+    for seed in 0..150 {
+        let mut draw = Draw(seed);
+        let shelf = Shelf::new(seed);
+        let mut acknowledged = 0;
+        let mut story = Vec::new();
+        for life in 1..=4 {
+            let entries: Vec<String> = (0..1 + draw.below(3))
+                .map(|_| {
+                    let (op, file) = (ops[draw.below(7)], ["db", "wal", "head", "other"][draw.below(4)]);
+                    let (kind, nth) = (kinds[draw.below(7)], 1 + draw.below(20));
+                    format!(
+                        r#"{{"on": {{"disk": "{op}", "file": "{file}", "nth": {nth}}}, "fault": {{"kind": "{kind}"}}}}"#
+                    )
+                })
+                .collect();
+            shelf.plan(&format!("[{}]", entries.join(", ")));
+            let ended = shelf.work(&mut acknowledged, life * 5, draw.below(2) == 0);
+            let lost_power = draw.below(2) == 0;
+            if lost_power {
+                shelf.disk.lose_power(seed);
+            } else {
+                shelf.disk.kill();
+            }
+            shelf.well();
+            *said.entry(ended.as_ref().err().map_or_else(String::new, ToString::to_string)).or_default() += 1;
+            story.push(format!("{entries:?}: {ended:?}, power lost: {lost_power}"));
+            shelf.check(acknowledged, &format!("seed {seed}: {story:#?}"));
+        }
+    }
+    let failed: u64 = said.iter().filter(|(said, _)| !said.is_empty()).map(|(_, times)| times).sum();
+    assert!(failed > 150, "{said:#?}");
+}

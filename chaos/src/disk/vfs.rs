@@ -103,7 +103,7 @@ fn code(result: Result<(), Failure>, io: c_int) -> c_int {
     }
 }
 
-/// Does something with the drive and a handle.
+/// Does something with the drive and a handle. Only the methods below call it, each with the file that SQLite passed.
 fn with<T>(
     file: *mut ffi::sqlite3_file,
     act: impl FnOnce(&mut Drive, HandleId) -> Result<T, Failure>,

@@ -53,7 +53,7 @@ impl HeadFile {
         let path = path_of(store);
         match store.disk().open_mark(&path, make) {
             // Read only now: who held the lock before may have written.
-            Ok(mark) => Ok(HeadFile { mark, slots: Slots::read(store), path }),
+            Ok(mark) => Ok(HeadFile { mark, slots: Slots::read(store)?, path }),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Err(Error::InUse { path: store.path().to_owned() }),
             Err(error) => Err(Error::io(store.path(), &error)),
         }
@@ -68,9 +68,9 @@ impl HeadFile {
     }
 }
 
-/// Reads a store's mark; `None` where there is none or it cannot be read.
-pub(super) fn read(store: &Place) -> Option<(u64, Hash)> {
-    Slots::read(store).newest()
+/// Reads a store's mark; `None` where there is none or it says nothing.
+pub(super) fn read(store: &Place) -> Result<Option<(u64, Hash)>, Error> {
+    Ok(Slots::read(store)?.newest())
 }
 
 /// What the slots say.
@@ -78,8 +78,13 @@ pub(super) fn read(store: &Place) -> Option<(u64, Hash)> {
 struct Slots([Option<(u64, Hash)>; 2]);
 
 impl Slots {
-    fn read(store: &Place) -> Slots {
-        store.disk().read(&path_of(store)).map_or_else(|_| Slots::default(), |bytes| Slots::from_bytes(&bytes))
+    fn read(store: &Place) -> Result<Slots, Error> {
+        let path = path_of(store);
+        match store.disk().read(&path) {
+            Ok(bytes) => Ok(Slots::from_bytes(&bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Slots::default()),
+            Err(error) => Err(Error::io(&path, &error)),
+        }
     }
 
     fn from_bytes(bytes: &[u8]) -> Slots {

@@ -81,17 +81,17 @@ impl SqliteStore {
     ) -> Result<SqliteStore, Error> {
         let place = place.into();
         if !place.disk().is_file(place.path()) {
-            if let Some((marked @ 1.., _)) = head::read(&place) {
+            if let Some((marked @ 1.., _)) = head::read(&place)? {
                 let detail = format!("event {marked} was durable, but the file is not there");
                 return Err(Error::Damaged { path: place.path().to_owned(), detail });
             }
             let store = SqliteStore::create(place, scope, instruments)?;
             return Ok(SqliteStore { is_new: false, ..store });
         }
-        if is_unfinished(&place) {
+        if is_unfinished(&place)? {
             let head = HeadFile::create(&place)?;
             // Who had the lock until now may have finished it.
-            if is_unfinished(&place) {
+            if is_unfinished(&place)? {
                 return SqliteStore::begin_with(place, head, scope, instruments);
             }
         }
@@ -115,7 +115,7 @@ impl SqliteStore {
         // What is no store, or a newer one, is left as it is: nothing is made beside it. One that was begun and never got its
         // tables has a mark that says so.
         match StoreReader::open(&place) {
-            Err(Error::NotAStore { .. }) if head::read(&place).is_some_and(|(marked, _)| marked == 0) => {}
+            Err(Error::NotAStore { .. }) if matches!(head::read(&place)?, Some((0, _))) => {}
             opened => drop(opened?),
         }
         let head = HeadFile::open(&place)?;
@@ -493,7 +493,7 @@ fn has_row(connection: &Connection, seq: u64, hash: &Hash) -> rusqlite::Result<b
 fn check_mark(connection: &Connection, place: &Place, last_seq: u64) -> Result<(), Error> {
     let path = place.path();
     let damaged = |detail: String| Err(Error::Damaged { path: path.to_owned(), detail });
-    match head::read(place) {
+    match head::read(place)? {
         None if last_seq > 0 => damaged(format!("its head mark {} says nothing", head::path_of(place).display())),
         None => Ok(()),
         Some((marked, _)) if marked > last_seq => {
@@ -511,9 +511,16 @@ fn check_mark(connection: &Connection, place: &Place, last_seq: u64) -> Result<(
 }
 
 /// Whether its making was cut short before anything was in it. What was acknowledged has left a mark.
-fn is_unfinished(place: &Place) -> bool {
-    let is_empty = |path: &Path| place.disk().len(path).map_or(true, |len| len == 0);
-    is_empty(place.path()) && is_empty(&place.beside("-wal")) && head::read(place).is_none_or(|(marked, _)| marked == 0)
+fn is_unfinished(place: &Place) -> Result<bool, Error> {
+    for path in [place.path().to_owned(), place.beside("-wal")] {
+        match place.disk().len(&path) {
+            Ok(0) => {}
+            Ok(_) => return Ok(false),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io(&path, &error)),
+        }
+    }
+    Ok(matches!(head::read(place)?, None | Some((0, _))))
 }
 
 /// A symbol is kept by its place among the instruments, so the sessions of one store have the same.

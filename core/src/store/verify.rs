@@ -41,7 +41,7 @@ impl StoreReader {
     pub fn verify(&self) -> Result<Verdict, Error> {
         // Everything is read as of one instant, because another process may be writing; the mark first, because it never runs
         // ahead of the log.
-        let mark = head::read(self.place());
+        let mark = head::read(self.place()).ok().flatten();
         self.connection().execute_batch("BEGIN").map_err(|error| self.sqlite(&error))?;
         let verdict = self.check_all(mark);
         self.connection().execute_batch("ROLLBACK").map_err(|error| self.sqlite(&error))?;
