@@ -128,7 +128,8 @@ impl<'a, S: Strategy> World<'a, S> {
             return Err(Error::TimeWentBack(pair[1].at));
         }
         S::new(&scenario.params, &scenario.instruments).map_err(Error::Strategy)?;
-        let signer = alphaengine_live::binance::Signer::hmac(SECRET).map_err(|error| Error::Session(error.to_string()))?;
+        let signer =
+            alphaengine_live::binance::Signer::hmac(SECRET).map_err(|error| Error::Session(error.to_string()))?;
         let config = GatewayConfig {
             key: KEY.into(),
             secret: Some(SECRET.into()),
