@@ -368,14 +368,16 @@ impl<'a, S: Strategy> World<'a, S> {
             from_checkpoint: opening.from_checkpoint,
             known: known.filter(|_| !self.is_disk_doubtful()),
             head: opening.head,
-            chain_holds: opening.chain_holds,
+            chain_holds: opening.findings.is_empty(),
             damaged: self.is_disk_doubtful(),
+            salvaged: opening.salvaged.is_some(),
         };
         let seq = opening.state.seq;
         self.trace.note(self.now, || match &opening.salvaged {
             None => format!("the store is open at event {seq}"),
             Some(salvaged) => format!("the store is salvaged: {salvaged:?}"),
         });
+        opening.findings.iter().for_each(|finding| self.trace.note(self.now, || format!("   {finding}")));
         self.auditor.recovered(self.now, self.steps, recovery);
         self.auditor.see(self.now, self.steps, Seen::ProcessBegan { session: opening.session, seq });
     }

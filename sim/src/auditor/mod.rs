@@ -27,7 +27,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 
-use alphaengine_core::event::Recorded;
+use alphaengine_core::event::{Event, Recorded};
 use alphaengine_core::state::State;
 use alphaengine_core::units::Timestamp;
 
@@ -143,8 +143,18 @@ impl Auditor {
         recovery::judge(&self.log, &recovery, &mut self.findings);
         // From here on the store is what was found in it.
         let last = recovery.log.last().map_or(0, |recorded| recorded.seq);
-        self.rewind(last);
-        self.log.found(recovery.log);
+        if recovery.damaged && last < self.log.written.max(self.log.last()) || recovery.salvaged {
+            // Other events may stand under the numbers of those that are gone, and so may other commands.
+            self.intents.forget_commands();
+            if !recovery.log.iter().any(|recorded| matches!(recorded.event, Event::TransferBooked(_))) {
+                self.fills.begin_anew(at);
+            }
+            self.log.replace(recovery.log);
+            self.book = Book::new();
+        } else {
+            self.rewind(last);
+            self.log.found(recovery.log);
+        }
         let Auditor { rules, log, book, .. } = self;
         let unknown = log.entries.partition_point(|entry| entry.seq <= book.seq);
         for entry in &log.entries[unknown..] {
