@@ -39,5 +39,17 @@ soak:
 clients:
     .ci/clients
 
+# Whatever reads foreign bytes, fuzzed for so many seconds in all (docs/shields.md).
+fuzz seconds="60" *targets:
+    .ci/fuzz {{seconds}} {{targets}}
+
+# Which lines and regions of core its own tests run.
+coverage *args:
+    .ci/coverage {{args}}
+
+# A sixteenth of the mutants of the files that guard money and orders; hours on two cores.
+mutants *args:
+    .ci/mutants {{args}}
+
 backtest *args:
     cargo run --release -- backtest {{args}}

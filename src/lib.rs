@@ -28,6 +28,7 @@
 //! ```
 
 pub mod backtest;
+pub mod chaos;
 mod cli;
 mod error;
 pub mod export;

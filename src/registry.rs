@@ -1,10 +1,12 @@
 //! The strategies that a program knows, each compiled together with the engine: no dynamic call per market event.
 
+use alphaengine_chaos::RunReport;
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::params::{self, Params};
 use alphaengine_core::strategy::{Strategy, StrategyInfo};
 
 use crate::backtest::{Job, Outcome, run_job};
+use crate::chaos::{ChaosJob, run_chaos};
 use crate::error::{Error, nearest};
 use crate::live::{LiveJob, LiveOutcome, ReplayJob, ReplayOutcome, run_live, run_replay};
 use crate::strategies;
@@ -20,7 +22,18 @@ pub struct Entry {
     pub backtest: fn(Job) -> Result<Outcome, Error>,
     pub live: fn(LiveJob) -> Result<LiveOutcome, Error>,
     pub replay: fn(ReplayJob) -> Result<ReplayOutcome, Error>,
-    check: fn(&Params, &Instruments) -> Result<(), String>,
+    /// One run through a scenario with a plan of faults.
+    pub chaos: fn(ChaosJob<'_>) -> Result<RunReport, Error>,
+    needs: fn(&Params, &Instruments) -> Result<Needs, String>,
+}
+
+/// What a strategy asks of its data and its account, with given parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// See [`Strategy::warm_up`].
+    pub warm_up: usize,
+    /// See [`Strategy::knows_hedge_mode`].
+    pub knows_hedge_mode: bool,
 }
 
 impl Strategies {
@@ -38,6 +51,7 @@ impl Strategies {
             .with::<strategies::Grid>()
             .with::<strategies::MarketMaker>()
             .with::<strategies::BuyAndHold>()
+            .with::<strategies::Drill>()
     }
 
     /// Adds a strategy; one of the same name takes the place of an earlier one.
@@ -50,7 +64,11 @@ impl Strategies {
             backtest: run_job::<S>,
             live: run_live::<S>,
             replay: run_replay::<S>,
-            check: |params, instruments| S::new(params, instruments).map(|_| ()),
+            chaos: run_chaos::<S>,
+            needs: |params, instruments| {
+                let strategy = S::new(params, instruments)?;
+                Ok(Needs { warm_up: strategy.warm_up(), knows_hedge_mode: strategy.knows_hedge_mode() })
+            },
         });
         self
     }
@@ -86,10 +104,16 @@ impl Entry {
             let hint = hint.unwrap_or_else(|| format!("`alphaengine strategies {name}` lists its parameters"));
             Error::new(format!("option --param: {error}")).hint(hint)
         })?;
-        (self.check)(&params, instruments).map_err(|sentence| {
+        self.needs(&params, instruments)?;
+        Ok(params)
+    }
+
+    /// What the strategy needs, or why it cannot be built with these parameters.
+    pub fn needs(&self, params: &Params, instruments: &Instruments) -> Result<Needs, Error> {
+        let name = self.info.name;
+        (self.needs)(params, instruments).map_err(|sentence| {
             Error::new(format!("strategy {name}: {sentence}"))
                 .hint(format!("`alphaengine strategies {name}` lists its parameters"))
-        })?;
-        Ok(params)
+        })
     }
 }

@@ -47,7 +47,7 @@ fn options_that_cannot_be_are_named() {
         // The strategy and its parameters.
         (
             "--strategy sma_cros",
-            "unknown strategy `sma_cros`; known are sma_cross donchian_breakout atr_risk grid market_maker buy_and_hold\n\
+            "unknown strategy `sma_cros`; known are sma_cross donchian_breakout atr_risk grid market_maker buy_and_hold drill\n\
              hint: did you mean `--strategy sma_cross`?",
         ),
         ("--strategy gird", "unknown strategy `gird`; *hint: did you mean `--strategy grid`?"),

@@ -258,9 +258,10 @@ fn what_our_exchange_answers_is_what_its_page_lists() {
     for call in calls {
         assert!(page.contains(&call), "docs/exchange.md does not list {call}`");
     }
-    for kind in variants("server/src/faults.rs", "Fault") {
+    let page = document("docs/faults.md");
+    for kind in variants("sim/src/faults/fault.rs", "Fault") {
         let kind = snake(&kind);
-        assert!(quoted(&page).iter().any(|quoted| *quoted == kind), "docs/exchange.md does not list the fault {kind}");
+        assert!(quoted(&page).iter().any(|quoted| *quoted == kind), "docs/faults.md does not list the fault {kind}");
     }
 }
 

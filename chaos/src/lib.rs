@@ -3,13 +3,16 @@
 
 pub mod disk;
 mod error;
+pub mod market;
 mod report;
 mod scenario;
+mod shrink;
 mod world;
 
 pub use error::Error;
 pub use report::{Effect, RunReport, StoreFiles};
 pub use scenario::{RunOptions, Scenario};
+pub use shrink::{Shrunk, shrink};
 pub use world::run;
 
 #[cfg(determinism_probe)]

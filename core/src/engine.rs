@@ -13,6 +13,7 @@
 //! ```
 
 mod commands;
+mod distrust;
 mod exchange;
 mod link;
 mod market;
@@ -80,6 +81,8 @@ pub enum Error {
     TimeWentBack { from: Timestamp, to: Timestamp },
     #[error("the engine stopped at an earlier error: recover another one from its store")]
     Stopped,
+    #[error("the strategy cannot be made anew: {0}")]
+    Strategy(String),
 }
 
 /// The engine with its strategy and its log.
@@ -121,6 +124,8 @@ pub struct Engine<S, L> {
     stop: Option<(StopPolicy, String)>,
     /// An operator wants the projections derived anew.
     rebuild: bool,
+    /// What is recorded when the engine begins.
+    preface: Vec<Event>,
 }
 
 /// Where an engine is in its own life.
@@ -200,6 +205,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             pending: Vec::new(),
             stop: None,
             rebuild: false,
+            preface: Vec::new(),
             account: Account::new(config.asset, symbols),
             executor: Executor::new(config.recv_window, ACCEPTANCE_MARGIN),
             performance: Performance::new(symbols),
@@ -399,6 +405,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             config: self.config.description.clone(),
         };
         self.record(Source::Bot, None, None, started)?;
+        self.record_preface()?;
         self.on_due()
     }
 

@@ -219,6 +219,21 @@ events! {
     }
     /// A position is now what the exchange says, although no trade told it.
     PositionAdopted { position_side: PositionSide, qty: Qty, entry_price: Price }
+    /// This store failed while a session ran. From `since` on the session had none and let only cancels and closes leave, under the
+    /// name `last_resort`. Told when the store could be opened again.
+    StorageDistrusted { since: Timestamp, problem: String, last_resort: crate::id::SessionId }
+    /// It was opened again and is trusted. The session without a store had named so many orders.
+    StorageTrusted { since: Timestamp, last_resort: crate::id::SessionId, orders_given: u64 }
+    /// The store was found damaged, and made anew from the events of it that could be trusted. `marked_seq` is the last event that
+    /// the head mark said was durable, where it said anything; the damaged files are beside the store under the name `moved_to`.
+    StoreRecovered { kept_until_seq: u64, marked_seq: Option<u64>, problem: String, moved_to: String }
+}
+
+impl StoreRecovered {
+    /// Whether events that were durable are gone, or may be: without a head mark nobody knows.
+    pub fn has_lost(&self) -> bool {
+        self.marked_seq.is_none_or(|marked| marked > self.kept_until_seq)
+    }
 }
 
 impl Event {

@@ -77,6 +77,27 @@ pub struct State {
     /// The limits that an operator gave, and those of the configuration in whose place they stand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits_given: Option<(Limits, Limits)>,
+    /// What the store lost, until an operator has looked and said resume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<StoreLoss>,
+}
+
+/// Events that were durable and are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreLoss {
+    pub kept_until_seq: u64,
+    /// The last one that was durable; `None` where nothing tells.
+    pub marked_seq: Option<u64>,
+}
+
+impl std::fmt::Display for StoreLoss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let first = self.kept_until_seq + 1;
+        match self.marked_seq {
+            Some(marked) => write!(f, "the store lost its events {first} to {marked}"),
+            None => write!(f, "the store may have lost events from {first} on"),
+        }
+    }
 }
 
 /// A request about an order that is there.
@@ -170,6 +191,7 @@ impl State {
             operator_pending: BTreeMap::new(),
             settings_asked: Vec::new(),
             limits_given: None,
+            lost: None,
         }
     }
 
@@ -250,6 +272,9 @@ impl State {
                 self.mode = event.to;
                 if event.to != EngineMode::Booting {
                     self.lasting_mode = event.to;
+                }
+                if event.to == EngineMode::Running {
+                    self.lost = None;
                 }
             }
             Event::OrderRequested(event) => {
@@ -415,7 +440,21 @@ impl State {
                 let position = Position::of(event.qty, event.entry_price);
                 self.symbol_mut(recorded)?.positions[event.position_side as usize] = position;
             }
-            Event::LiquidationStarted(_)
+            // Its orders were ours.
+            Event::StorageTrusted(event) => {
+                let given = self.names_given.entry(event.last_resort).or_default();
+                *given = event.orders_given.max(*given);
+            }
+            // What was lost nobody knows, so an operator looks before anything opens again.
+            Event::StoreRecovered(event) => {
+                if event.has_lost() {
+                    (self.mode, self.lasting_mode) = (EngineMode::Safe, EngineMode::Safe);
+                    let (kept_until_seq, marked_seq) = (event.kept_until_seq, event.marked_seq);
+                    self.lost = Some(StoreLoss { kept_until_seq, marked_seq });
+                }
+            }
+            Event::StorageDistrusted(_)
+            | Event::LiquidationStarted(_)
             | Event::ReconcileStarted(_)
             | Event::DriftDetected(_)
             | Event::SessionStopped(_) => {}

@@ -110,6 +110,17 @@ fn any_event() -> impl proptest::strategy::Strategy<Value = Event> {
     ]
 }
 
+#[test]
+fn a_part_of_a_position_takes_its_share_of_the_cost_and_no_more() {
+    let mut position = Position::FLAT;
+    let (qty, price) = (|text: &str| text.parse::<Qty>().unwrap(), |text: &str| text.parse::<Price>().unwrap());
+    position.fill(qty("1"), price("100")).unwrap();
+    position.fill(qty("2"), price("100.00000001")).unwrap();
+    // A third of 300.00000002 is 100.00000000667: less than the price by what rounds to one unit.
+    assert_eq!(position.fill(qty("-1"), price("100")).unwrap().to_string(), "-0.00000001");
+    assert_eq!(position.fill(qty("-2"), price("100")).unwrap().to_string(), "-0.00000001");
+}
+
 proptest! {
     #[test]
     fn the_sum_over_all_accounts_is_zero_after_every_entry(events in prop::collection::vec(any_event(), 1..60)) {

@@ -17,9 +17,11 @@ use alphaengine_core::exchange::{
 };
 use alphaengine_core::ledger::Account;
 use alphaengine_core::prelude::*;
+use alphaengine_core::report::EquityPoint;
 use alphaengine_core::state::State;
 use alphaengine_core::store::{
-    Encoder, Error, EventLog, MemoryLog, SqliteStore, StoreReader, VERSION, funding_key, hex, trade_key, transfer_key,
+    CurveRow, Encoder, Error, EventLog, MemoryLog, SqliteStore, StoreReader, VERSION, funding_key, hex, trade_key,
+    transfer_key,
 };
 use proptest::prelude::{ProptestConfig, prop, proptest};
 use rusqlite::Connection;
@@ -1071,6 +1073,31 @@ mod damage {
     }
 
     #[test]
+    fn a_store_whose_tail_was_changed_is_not_gone_on_with() {
+        let changes = [
+            "UPDATE event_store SET payload_json = replace(payload_json, '1', '2') WHERE seq = 13",
+            "UPDATE event_store SET ts = ts + 1 WHERE seq = 13",
+            "UPDATE event_store SET hash = zeroblob(32) WHERE seq = 13",
+        ];
+        for change in changes {
+            let shelf = Shelf::holding(&day());
+            // Without a checkpoint every event is folded again.
+            tamper(&shelf, "DELETE FROM checkpoint_store");
+            drop(shelf.open().unwrap());
+            tamper(&shelf, change);
+            let refused = said(&shelf.open().map(drop).unwrap_err());
+            assert!(
+                refused.contains("event 13 was changed") && refused.contains("store verify"),
+                "{change}: {refused}"
+            );
+        }
+        // What a checkpoint stands for is not folded again: `verify` names it.
+        let shelf = Shelf::holding(&day());
+        tamper(&shelf, changes[0]);
+        drop(shelf.open().unwrap());
+    }
+
+    #[test]
     fn lost_rows_are_missed() {
         let last = day().len();
         let shelf = Shelf::holding(&day());
@@ -1404,6 +1431,50 @@ mod damage {
         );
         assert!(seen.verify.contains(&format!("event {last} was durable")), "{}", seen.verify);
     }
+}
+
+#[test]
+fn every_row_that_a_writer_adds_is_counted() {
+    let shelf = Shelf::new();
+    let mut store = shelf.create();
+    for recorded in day() {
+        let before = store.rows_written();
+        store.append(&[recorded]).unwrap();
+        assert!(store.rows_written() > before);
+    }
+    store.commit().unwrap();
+    let before = store.rows_written();
+    store.write_report(&curve(), "{}").unwrap();
+    assert_eq!(store.rows_written() - before, 3, "two points and a report");
+}
+
+fn curve() -> [EquityPoint; 2] {
+    let point = |at, equity| {
+        let [low, drawdown, notional] = ["90", "7", "150"].map(support::money);
+        EquityPoint { at, equity: support::money(equity), wallet: support::money("100"), low, drawdown, notional }
+    };
+    [point(noon(), "97"), point(noon().plus(support::SECOND), "104")]
+}
+
+#[test]
+fn the_report_and_the_curve_of_a_run_are_read_back_as_they_were_kept() {
+    let shelf = Shelf::holding(&day());
+    assert_eq!((shelf.reader().report().unwrap(), shelf.reader().curve().unwrap().len()), (None, 0));
+    let mut store = shelf.open().unwrap();
+    store.write_report(&curve(), r#"{"net_profit": "4"}"#).unwrap();
+    store.close().unwrap();
+    assert_eq!(shelf.reader().report().unwrap(), Some(serde_json::json!({ "net_profit": "4" })));
+    let kept: Vec<EquityPoint> = shelf
+        .reader()
+        .curve()
+        .unwrap()
+        .into_iter()
+        .map(|row| {
+            let CurveRow { at, equity, wallet, low, drawdown, notional } = row;
+            EquityPoint { at, equity, wallet, low, drawdown, notional }
+        })
+        .collect();
+    assert_eq!(kept, curve());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use alphaengine_core::store::EventLog;
 use alphaengine_core::strategy::Strategy;
 use alphaengine_core::units::{Nanos, Timestamp};
 
-use crate::binance::Session;
+use crate::binance::{Session, SessionConfig};
 use crate::wire::{Effect, Heard, HttpId, HttpResponse, SocketId, TimerId, TransportError};
 
 /// Something that reached the bot.
@@ -90,8 +90,8 @@ impl<S: Strategy, L: EventLog> Bot<S, L> {
 
     /// Begins to connect.
     pub fn start(&mut self, at: Timestamp) -> Result<(), engine::Error> {
-        self.lead = self.engine.state().at.since(at).max(0);
-        self.now = at.plus(self.lead);
+        self.lead = self.engine.state().at.since(at).max(self.lead);
+        self.now = self.now.max(at.plus(self.lead));
         self.session.start(self.now);
         self.settle()
     }
@@ -154,8 +154,25 @@ impl<S: Strategy, L: EventLog> Bot<S, L> {
         self.now
     }
 
+    pub fn is_on_paper(&self) -> bool {
+        self.venue.is_some()
+    }
+
     pub fn into_engine(self) -> Engine<S, L> {
         self.engine
+    }
+
+    /// Puts another engine and another session in the place of these. Of what was to be sent only the ends of sockets are left, and
+    /// the bot's time goes on. [`Bot::start`] follows.
+    pub fn begin_anew(&mut self, engine: Engine<S, L>, config: SessionConfig) {
+        self.engine = engine;
+        let earlier = std::mem::replace(&mut self.session, Session::new(config.clone()));
+        self.session = Session::after(earlier, config);
+        self.wires.append(&mut self.said);
+        self.wires.retain(|effect| matches!(effect, Effect::Close { .. }));
+        self.timers.clear();
+        self.requests.clear();
+        self.links.clear();
     }
 
     fn wake(&mut self) -> Result<(), engine::Error> {

@@ -1,5 +1,5 @@
-//! The Runner drives a bot with real sockets: it waits for what arrives or is due, writes it to the tape, hands it to the bot and
-//! carries out what the bot says. It decides nothing about trading.
+//! The Runner drives a trader with real sockets: it waits for what arrives or is due, writes it to the tape, hands it to the trader
+//! and carries out what the trader says. It decides nothing about trading.
 
 use std::time::Duration;
 
@@ -8,17 +8,18 @@ use alphaengine_core::engine;
 use alphaengine_core::link::LinkUpdate;
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::mode::EngineMode;
-use alphaengine_core::store::{self, SqliteStore};
+use alphaengine_core::store::SqliteStore;
 use alphaengine_core::strategy::Strategy;
 use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_SECOND, Nanos, Timestamp};
 
-use crate::bot::{Bot, News};
+use crate::bot::News;
 use crate::clock::{deadline, instant, now};
 use crate::driver::{Arrival, Driver, Inbox, Received, Stop};
 use crate::service::ServiceManager;
 use crate::status::{self, Status};
 use crate::stepper::Stepper;
 use crate::tape::Recorder;
+use crate::trader::{Factory, Trader};
 use crate::wire::Effect;
 
 /// How often the store is asked for operators' commands.
@@ -32,7 +33,7 @@ const STOP_WITHIN: Nanos = 8 * NANOS_PER_SECOND;
 /// Then this long for what was said last: a dead man's switch that is taken back, or orders that were to stay are cancelled.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What a runner needs beside the bot.
+/// What a runner needs beside the trader.
 pub struct Parts {
     pub driver: Driver,
     pub inbox: Inbox,
@@ -59,15 +60,13 @@ pub enum Ended {
 pub enum Error {
     #[error(transparent)]
     Engine(#[from] engine::Error),
-    #[error("the store's inbox failed: {0}")]
-    Inbox(#[from] store::Error),
     #[error("the network's threads ended, which is a defect")]
     DriverGone,
 }
 
-/// A bot at work.
-pub struct Runner<S> {
-    bot: Bot<S, SqliteStore>,
+/// A trader at work.
+pub struct Runner<F: Factory> {
+    trader: Trader<F>,
     parts: Parts,
     /// When a stop must be over; `None` while none was asked for.
     stop_by: Option<Timestamp>,
@@ -78,12 +77,14 @@ pub struct Runner<S> {
     is_running: bool,
     /// As it was last logged.
     mode: EngineMode,
+    /// What the log said of the store: `None` while all is well, otherwise whether it is being tried again.
+    told_distrust: Option<bool>,
 }
 
-impl<S: Strategy> Runner<S> {
-    pub fn new(bot: Bot<S, SqliteStore>, parts: Parts) -> Runner<S> {
+impl<F: Factory<Log = SqliteStore>> Runner<F> {
+    pub fn new(trader: Trader<F>, parts: Parts) -> Runner<F> {
         Runner {
-            bot,
+            trader,
             parts,
             stop_by: None,
             operators_due: Timestamp::MIN,
@@ -91,11 +92,12 @@ impl<S: Strategy> Runner<S> {
             boot_due: Timestamp::MAX,
             is_running: false,
             mode: EngineMode::Booting,
+            told_distrust: None,
         }
     }
 
-    /// Runs until it is asked to stop. Hands the bot back, also when it failed.
-    pub fn run(mut self) -> (Bot<S, SqliteStore>, Result<Ended, Error>) {
+    /// Runs until it is asked to stop. Hands the trader back, also when it failed.
+    pub fn run(mut self) -> (Trader<F>, Result<Ended, Error>) {
         let ended = self.work();
         if let Some(recorder) = &mut self.parts.recorder {
             recorder.flush();
@@ -104,23 +106,23 @@ impl<S: Strategy> Runner<S> {
         if matches!(ended, Ok(Ended::InOrder)) {
             self.parts.driver.farewell(FAREWELL);
         }
-        (self.bot, ended)
+        (self.trader, ended)
     }
 
     fn work(&mut self) -> Result<Ended, Error> {
         let at = now();
         self.boot_due = at.plus(BOOT_WITHIN);
-        self.bot.start(at)?;
+        self.trader.start(at)?;
         self.carry_out();
         loop {
             let now = now();
-            if self.bot.wake_at() <= now {
+            if self.trader.wake_at() <= now {
                 self.hear(now, News::Wake)?;
             }
             if let Some(ended) = self.look_around(now)? {
                 return Ok(ended);
             }
-            let due = self.bot.wake_at().min(self.operators_due).min(self.status_due);
+            let due = self.trader.wake_at().min(self.operators_due).min(self.status_due);
             match self.parts.inbox.recv_until(deadline(now, due)) {
                 Received::Arrival(at, arrival) => {
                     if let Some(ended) = self.take(at, arrival)? {
@@ -171,29 +173,30 @@ impl<S: Strategy> Runner<S> {
         if now >= self.status_due {
             self.status_due = now.plus(SHOW_STATUS_EVERY);
             self.parts.service.pet(instant());
-            self.parts.status.show(&self.bot);
-            self.parts.service.status(&status::line(&self.bot));
+            let trader = &self.trader;
+            self.parts.status.show(|| status::line(trader));
+            self.parts.service.status(&status::line(trader));
             if let Some(recorder) = &mut self.parts.recorder {
                 recorder.flush();
             }
         }
-        if self.stop_by.is_none() && self.bot.engine().is_stopping() {
+        if self.stop_by.is_none() && self.trader.is_stopping() {
             self.expect_stop(now);
         }
         if let Some(by) = self.stop_by {
-            if now >= by || self.bot.engine().is_stopped() {
+            if now >= by || self.trader.is_stopped() {
                 self.hear(now, News::End)?;
                 return Ok(Some(Ended::InOrder));
             }
             return Ok(None);
         }
-        let is_running = self.bot.engine().state().mode != EngineMode::Booting;
+        let is_running = self.trader.engine().state().mode != EngineMode::Booting;
         if is_running && !std::mem::replace(&mut self.is_running, true) {
             self.first_running(now)?;
         }
         if !is_running && now >= self.boot_due {
             self.boot_due = now.plus(BOOT_WITHIN);
-            let state = status::line(&self.bot);
+            let state = status::line(&self.trader);
             tracing::warn!(state, "not trading yet: it waits for the streams, for bars or for what the account holds");
         }
         if let Some(stepper) = &mut self.parts.stepper {
@@ -212,7 +215,7 @@ impl<S: Strategy> Runner<S> {
         tracing::info!("reconciled with the exchange; the strategy runs");
         self.tell_warm_up();
         let Some(leverage) = self.parts.leverage else { return Ok(()) };
-        let state = self.bot.engine().state();
+        let state = self.trader.engine().state();
         let (session, symbols) = (state.session, state.symbols.len());
         for symbol in (0..symbols).map(|index| SymbolId(index as u16)) {
             let key = format!("start-{session}-leverage-{}", symbol.0);
@@ -224,7 +227,7 @@ impl<S: Strategy> Runner<S> {
 
     /// A backtest refuses to run with too few bars. Live they come with time.
     fn tell_warm_up(&self) {
-        let engine = self.bot.engine();
+        let engine = self.trader.engine();
         let wanted = engine.strategy().warm_up() as u64;
         for symbol in (0..engine.state().symbols.len()).map(|index| SymbolId(index as u16)) {
             let (name, heard) = (engine.state().symbol_name(symbol), engine.market().bars_heard(symbol));
@@ -241,7 +244,18 @@ impl<S: Strategy> Runner<S> {
     }
 
     fn take_operators(&mut self, now: Timestamp) -> Result<(), Error> {
-        for command in self.bot.engine_mut().log_mut().claim()? {
+        let claimed = match self.trader.store_mut().map(SqliteStore::claim) {
+            // The inbox is in the store: without it, only a signal reaches the bot.
+            None => return Ok(()),
+            Some(Ok(claimed)) => claimed,
+            Some(Err(problem)) => {
+                let outlived = self.trader.distrust(now, problem);
+                self.tell_distrust();
+                self.carry_out();
+                return Ok(outlived?);
+            }
+        };
+        for command in claimed {
             tracing::info!(who = command.who, order = command.order.name(), "operator's command");
             self.hear(now, News::Operator(&command))?;
         }
@@ -270,17 +284,64 @@ impl<S: Strategy> Runner<S> {
                 self.parts.recorder = None;
             }
         }
-        let heard = self.bot.hear(at, news);
-        self.bot.links().iter().for_each(tell_link);
+        let heard = self.trader.hear(at, news);
+        self.trader.links().iter().for_each(tell_link);
+        self.tell_distrust();
         self.tell_mode();
         self.carry_out();
         Ok(heard?)
     }
 
+    /// Says once what happened to the store, what still works and what to do; and when it is over.
+    fn tell_distrust(&mut self) {
+        let is_new = self.told_distrust.is_none();
+        match self.trader.last_resort() {
+            None if is_new => return,
+            None => {
+                self.told_distrust = None;
+                tracing::info!("the store is open again; comparing with the exchange, then trading goes on");
+                return;
+            }
+            Some(distrust) => {
+                let is_tried = distrust.retry_at < Timestamp::MAX;
+                if self.told_distrust.replace(is_tried) == Some(is_tried) {
+                    return;
+                }
+                let (problem, hint) = (&distrust.newest, distrust.hint.unwrap_or("look at the disk"));
+                if is_tried {
+                    tracing::error!(
+                        %problem,
+                        hint,
+                        "the event store failed: nothing opens, only cancels and closes leave, operators' commands do not arrive; \
+                         SIGTERM with --on-stop works. The store is tried again and again, and when it can be opened trading goes on"
+                    );
+                } else {
+                    tracing::error!(
+                        %problem,
+                        hint,
+                        "the event store cannot be opened and is not tried again: only cancels and closes leave; stop the bot"
+                    );
+                }
+            }
+        }
+        if is_new {
+            if self.stop_by.is_some() {
+                // What was cancelled and closed so far has to be found out anew.
+                self.stop_by = Some(now().plus(STOP_WITHIN));
+            }
+            if let Some(mut recorder) = self.parts.recorder.take() {
+                recorder.flush();
+                tracing::warn!("the tape ends here: it is of the time with the store");
+            }
+        }
+    }
+
     fn tell_mode(&mut self) {
-        let mode = self.bot.engine().state().mode;
+        let mode = self.trader.engine().state().mode;
         match std::mem::replace(&mut self.mode, mode) {
             was if was == mode => {}
+            // Why it is safe then, is said already.
+            _ if mode == EngineMode::Safe && self.trader.is_distrusting().is_some() => {}
             _ if mode == EngineMode::Safe => {
                 tracing::error!("SAFE: only cancels and closes leave until an operator says resume")
             }
@@ -293,11 +354,11 @@ impl<S: Strategy> Runner<S> {
     }
 
     fn carry_out(&mut self) {
-        for effect in self.bot.effects() {
+        for effect in self.trader.effects() {
             if let Some(stepper) = &mut self.parts.stepper {
                 stepper.sends(&effect);
             }
-            // The bot keeps timers and inputs to itself.
+            // The trader keeps timers and inputs to itself.
             let _ = self.parts.driver.carry_out(effect);
         }
     }

@@ -9,11 +9,9 @@ use std::time::Duration;
 
 use alphaengine_core::link::Route;
 use alphaengine_core::order::PositionSide;
-use alphaengine_core::store::EventLog;
-use alphaengine_core::strategy::Strategy;
 use alphaengine_core::units::NANOS_PER_MILLI;
 
-use crate::bot::Bot;
+use crate::trader::{Factory, Trader};
 
 /// How long the end waits until the line is taken away.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -50,9 +48,9 @@ impl Status {
         Status { terminal: thread.ok().map(|_| orders), is_shown: false }
     }
 
-    pub fn show<S: Strategy, L: EventLog>(&mut self, bot: &Bot<S, L>) {
+    pub fn show(&mut self, line: impl FnOnce() -> String) {
         if self.terminal.is_some() {
-            self.put(line(bot).chars().take(160).collect());
+            self.put(line().chars().take(160).collect());
         }
     }
 
@@ -89,9 +87,9 @@ fn write_all(mut terminal: impl Write, orders: &Receiver<Order>) {
 }
 
 /// The line itself; also what the service manager shows.
-pub fn line<S: Strategy, L: EventLog>(bot: &Bot<S, L>) -> String {
-    let engine = bot.engine();
-    let (state, figures) = (engine.state(), bot.session().figures());
+pub fn line<F: Factory>(trader: &Trader<F>) -> String {
+    let engine = trader.engine();
+    let (state, figures) = (engine.state(), trader.bot().session().figures());
     let mut positions = Vec::new();
     for (index, _) in state.symbols.iter().enumerate() {
         let symbol = alphaengine_core::market::SymbolId(index as u16);
@@ -106,8 +104,10 @@ pub fn line<S: Strategy, L: EventLog>(bot: &Bot<S, L>) -> String {
     // An exchange whose time runs faster than ours (`exchange serve --speed 60`) speaks from the future.
     let latency = figures.latency.filter(|latency| *latency >= 0);
     let latency = latency.map_or_else(|| "-".to_owned(), |latency| format!("{} ms", latency / NANOS_PER_MILLI));
+    let store = trader.is_distrusting().map_or_else(String::new, |problem| format!("NO STORE ({problem})  "));
+    let loss = state.lost.map_or_else(String::new, |loss| format!("{loss}  "));
     format!(
-        "{:?}  equity {}  {positions}  {} open orders  streams {}  weight {}/{}  latency {latency}",
+        "{store}{loss}{:?}  equity {}  {positions}  {} open orders  streams {}  weight {}/{}  latency {latency}",
         state.mode,
         engine.account().equity(),
         state.orders.len(),

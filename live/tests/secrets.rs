@@ -269,6 +269,14 @@ impl Write for Memory {
     }
 }
 
+#[test]
+fn a_value_that_slipped_into_a_name_is_shown_by_nothing() {
+    let place = Place::new();
+    let secrets = Secrets::read(&place.secrets(&format!("testnet:\n  {CANARY_KEY}: 1\n{CANARY_SECRET}: 1\n"))).unwrap();
+    let shown = format!("{secrets:?} {}", secrets.warnings().join(" "));
+    assert!(!shown.contains("CANARY") && shown.contains("`testnet.?` is not known"), "{shown}");
+}
+
 fn canaries() -> Credentials {
     let place = Place::new();
     Secrets::load(&place.secrets(&pair(CANARY_KEY, CANARY_SECRET)), Environment::Testnet).unwrap()

@@ -8,7 +8,6 @@
 //! The first line on stdout is the address; it ends with its standard input.
 
 use std::io::Read;
-use std::path::Path;
 
 use alphaengine_core::units::NANOS_PER_MINUTE;
 use alphaengine_server::{FaultPlan, Server, ServerConfig, Speed};
@@ -32,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "--port" => config.address.set_port(value.parse()?),
             "--key" => config.gateway.key = value,
             "--secret" => config.gateway.secret = Some(value),
-            "--faults" => config.faults = FaultPlan::read(Path::new(&value))?,
+            "--faults" => config.faults = FaultPlan::parse(&std::fs::read_to_string(&value)?)?,
             "--speed" => {
                 config.speed = match value.as_str() {
                     "max" => Speed::Max,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::config::Speed;
 use crate::exchange::{Exchange, wall};
+use crate::faults;
 use crate::server::Shared;
 use alphaengine_sim::faults::Route;
 use alphaengine_sim::faults::{Fault, How, On, Planned, Subject};
@@ -88,15 +89,27 @@ fn add_fault(exchange: &mut Exchange, body: &[u8]) -> Result<Value, String> {
     let Injected { on, fault } = serde_json::from_slice(body)
         .map_err(|error| format!(r#"{error}; give {{"on": {{...}}, "fault": {{"kind": ...}}}}"#))?;
     if on.is_none() && fault.subject() == Subject::World {
-        Planned::new(On::default(), fault.clone()).check()?;
+        let planned = Planned::new(On::default(), fault.clone());
+        check(exchange, &planned)?;
         exchange.happen(&fault);
         exchange.flush();
         return Ok(json!({}));
     }
     let planned = Planned::new(on.unwrap_or(On { nth: Some(1), ..On::default() }), fault);
-    planned.check()?;
+    check(exchange, &planned)?;
     exchange.faults.add(planned);
     Ok(json!({}))
+}
+
+fn check(exchange: &Exchange, planned: &Planned) -> Result<(), String> {
+    planned.check()?;
+    if !faults::is_ours(planned) {
+        return Err("an exchange does not reach the bot's disk, steps and process: give that to a campaign".to_owned());
+    }
+    match faults::unknown_symbol(&planned.fault, &exchange.instruments) {
+        Some(name) => Err(format!("`{name}` is not served: see GET /fapi/v1/exchangeInfo for what is")),
+        None => Ok(()),
+    }
 }
 
 fn happen(shared: &Shared, fault: Result<Fault, String>) -> Result<Value, String> {

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::MarketUpdate;
-use alphaengine_core::units::{NANOS_PER_SECOND, Nanos, Timestamp};
+use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_SECOND, Nanos, Timestamp};
 use alphaengine_sim::gateway::{ConnectionId, Frame, Gateway, Request, Response};
 use serde::Serialize;
 use tokio::sync::{Notify, mpsc};
 
 use crate::error::Error;
+use crate::faults;
 use crate::replay::Replay;
 use crate::wire::Wire;
 use alphaengine_sim::faults::Faults;
@@ -23,9 +24,16 @@ pub const QUEUE: usize = 4_096;
 
 /// What a connection's task is asked to send.
 pub(crate) enum Outgoing {
-    Text(Arc<str>),
+    /// Not before `due`, where that is given. What is queued behind it waits with it.
+    Text {
+        text: Arc<str>,
+        due: Option<Instant>,
+    },
     Ping(Vec<u8>),
-    Close { code: u16, reason: &'static str },
+    Close {
+        code: u16,
+        reason: &'static str,
+    },
 }
 
 /// A stream connection.
@@ -171,6 +179,7 @@ impl Exchange {
         let read = self.replay.take_instant(&mut self.instant);
         // Whatever is said in this half is said to the user.
         let before = self.sent.total();
+        self.moments_until(self.replay.at());
         for update in &self.instant {
             self.gateway.market_moves(wall(), update);
         }
@@ -193,6 +202,22 @@ impl Exchange {
         let moved = self.market_moves();
         self.market_is_told();
         moved.map(|_| ())
+    }
+
+    /// When the next moment of the plan is, in market time.
+    pub(crate) fn next_moment(&self) -> Option<Timestamp> {
+        self.faults.next_at().map(|since| self.replay.opening().plus(since))
+    }
+
+    /// What the plan has for moments up to this time of the market happens.
+    pub(crate) fn moments_until(&mut self, at: Timestamp) {
+        if self.next_moment().is_none_or(|moment| moment > at) {
+            return;
+        }
+        for fault in self.faults.at(at.since(self.replay.opening())) {
+            self.happen(&fault);
+        }
+        self.flush();
     }
 
     /// No update is due: what is told each second is told again, at this time of the market.
@@ -250,11 +275,13 @@ impl Exchange {
         let Some(socket) = self.sockets.get(&id) else { return };
         let mut copies = 1;
         let mut later = false;
+        let mut delay = Duration::ZERO;
         for fault in self.faults.on_frame(socket.route, &text) {
             match fault {
                 Fault::LoseFrame => copies = 0,
                 Fault::DuplicateFrame => copies *= 2,
                 Fault::Reorder => later = true,
+                Fault::DelayFrame { ms } => delay += Duration::from_millis(ms),
                 world => self.happen(&world),
             }
         }
@@ -264,8 +291,9 @@ impl Exchange {
             return;
         }
         let held = socket.held.take();
+        let due = (!delay.is_zero()).then(|| Instant::now() + delay);
         for text in std::iter::repeat_n(text, copies).chain(held) {
-            self.send(id, Outgoing::Text(text));
+            self.send(id, Outgoing::Text { text, due });
         }
     }
 
@@ -275,7 +303,7 @@ impl Exchange {
         if socket.is_silent && !matches!(outgoing, Outgoing::Close { .. }) {
             return;
         }
-        let is_text = matches!(outgoing, Outgoing::Text(_));
+        let is_text = matches!(outgoing, Outgoing::Text { .. });
         if socket.queue.try_send(outgoing).is_ok() {
             if is_text {
                 self.sent.count(socket.route);
@@ -319,13 +347,31 @@ impl Exchange {
                 let of_route = self.sockets.iter().filter(|(_, socket)| socket.route == *route);
                 let ids: Vec<u64> = of_route.map(|(id, _)| *id).collect();
                 let text: Arc<str> = text.as_str().into();
-                ids.into_iter().for_each(|id| self.send(id, Outgoing::Text(Arc::clone(&text))));
+                ids.into_iter().for_each(|id| self.send(id, Outgoing::Text { text: Arc::clone(&text), due: None }));
             }
             Fault::Outage { seconds } => self.outage(Duration::from_secs(*seconds)),
             Fault::ExpireListenKeys => self.gateway.expire_listen_keys(wall()),
             Fault::Ban { seconds } => self.gateway.ban(wall().plus(nanos(*seconds))),
             Fault::Throttle { seconds } => self.gateway.throttle(wall().plus(nanos(*seconds))),
             Fault::Clock { shift_ms } => self.gateway.shift_clock(*shift_ms),
+            Fault::Lag { ms, seconds } => {
+                let by = i64::try_from(*ms).unwrap_or(i64::MAX).saturating_mul(NANOS_PER_MILLI);
+                self.gateway.lag_queries(wall(), by, wall().plus(nanos(*seconds)));
+            }
+            Fault::Transfer { amount } => {
+                self.gateway.transfer(wall(), *amount);
+            }
+            Fault::ManualOrder { amount } => {
+                if let Some(symbol) = faults::find(&self.instruments, &amount.symbol) {
+                    // What the exchange refuses somebody else has no consequence for anybody here.
+                    let _ = self.gateway.manual_order(wall(), symbol, amount.qty);
+                }
+            }
+            Fault::Filters { symbol, times } => {
+                if let Some(symbol) = faults::find(&self.instruments, symbol) {
+                    self.gateway.filters(wall(), symbol, *times);
+                }
+            }
             _ => {}
         }
     }

@@ -47,9 +47,16 @@ pub(crate) async fn run(shared: &Shared) {
 
 async fn while_timed(shared: &Shared, times: u32) {
     loop {
-        let Some(at) = shared.exchange().replay.next_at() else { return };
-        let wait = shared.anchor.until(at, times);
-        if wait.is_zero() {
+        let (next, moment) = {
+            let exchange = shared.exchange();
+            (exchange.replay.next_at(), exchange.next_moment())
+        };
+        let Some(at) = next else { return };
+        let moment = moment.filter(|moment| *moment < at);
+        let wait = shared.anchor.until(moment.unwrap_or(at), times);
+        if let (true, Some(moment)) = (wait.is_zero(), moment) {
+            shared.exchange().moments_until(moment);
+        } else if wait.is_zero() {
             shared.market_passes();
             tokio::task::yield_now().await;
         } else if wait <= A_SECOND {

@@ -41,6 +41,11 @@ async fn upgraded(shared: &Shared, upgrade: OnUpgrade, id: u64, mut frames: mpsc
     let (mut sink, mut stream) = socket.split();
     let write = async {
         while let Some(outgoing) = frames.recv().await {
+            if let Outgoing::Text { due: Some(due), .. } = outgoing {
+                // What was told before it is not held up.
+                sink.flush().await?;
+                tokio::time::sleep_until(due.into()).await;
+            }
             let is_last = matches!(outgoing, Outgoing::Close { .. });
             sink.feed(message(outgoing)).await?;
             if is_last || frames.is_empty() {
@@ -80,7 +85,7 @@ fn raw(upgraded: Upgraded) -> Result<(WiredStream, Vec<u8>), Upgraded> {
 
 fn message(outgoing: Outgoing) -> Message {
     match outgoing {
-        Outgoing::Text(text) => Message::text(&*text),
+        Outgoing::Text { text, .. } => Message::text(&*text),
         Outgoing::Ping(payload) => Message::Ping(payload.into()),
         Outgoing::Close { code, reason } => {
             Message::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))

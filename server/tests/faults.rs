@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use alphaengine_server::Server;
+use alphaengine_server::{FaultPlan, Server, ServerConfig, Speed, Start};
 use support::{
     ask, connect, fills, next_text, open, open_private, order, post, read_answer, read_to_end, request, start,
     start_with_faults, until,
@@ -269,4 +269,96 @@ fn bans_and_throttles_are_answered_as_the_exchange_does() {
         assert_eq!(answer.status, status);
         assert_eq!(answer.json()["code"], -1003);
     }
+}
+
+#[test]
+fn what_is_told_after_a_delayed_frame_waits_behind_it_on_its_connection() {
+    let plan = r#"[{"on": {"route": "market", "contains": "\"id\":2", "nth": 1}, "fault": {"kind": "delay_frame", "ms": 400}}]"#;
+    let server = start_with_faults(plan);
+    let mut socket = open(server.address(), "/market/ws");
+    let ask = |socket: &mut support::Stream, id: i64| {
+        socket.send(format!(r#"{{"method":"LIST_SUBSCRIPTIONS","id":{id}}}"#).into()).unwrap();
+    };
+    let id = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap()["id"].as_i64().unwrap();
+    let begin = Instant::now();
+    (1..=3).for_each(|id| ask(&mut socket, id));
+    assert_eq!(id(next_text(&mut socket)), 1);
+    assert_eq!((id(next_text(&mut socket)), id(next_text(&mut socket))), (2, 3));
+    assert!(begin.elapsed() >= Duration::from_millis(400));
+}
+
+#[test]
+fn what_others_do_to_the_account_and_its_rules_can_be_played() {
+    let server = start(support::config());
+    step(&server, 4);
+    let happen = |fault: &str| post(server.address(), "/sim/v1/fault", &format!(r#"{{"fault": {fault}}}"#));
+    let before = support::status(&server)["wallet"].as_str().unwrap().parse::<f64>().unwrap();
+    assert_eq!(happen(r#"{"kind": "transfer", "amount": "-250"}"#).status, 200);
+    let after = support::status(&server)["wallet"].as_str().unwrap().parse::<f64>().unwrap();
+    assert_eq!(before - after, 250.0);
+    assert_eq!(happen(r#"{"kind": "manual_order", "symbol": "BTCUSDT", "qty": "0.01"}"#).status, 200);
+    step(&server, 4);
+    assert!(fills(&server)[0].starts_with("web_"));
+    assert_eq!(happen(r#"{"kind": "filters", "symbol": "BTCUSDT", "times": 100}"#).status, 200);
+    let refused = ask(server.address(), "POST", &support::order_target("fine"));
+    assert_eq!((refused.status, refused.json()["code"].as_i64().unwrap()), (400, -4004));
+    assert_eq!(happen(r#"{"kind": "lag", "ms": 60000, "seconds": 600}"#).status, 200);
+    let trades = "/fapi/v1/userTrades?symbol=BTCUSDT&signature=none&timestamp=";
+    let now = support::order_target("x").rsplit_once("timestamp=").unwrap().1.split('&').next().unwrap().to_owned();
+    assert_eq!(ask(server.address(), "GET", &format!("{trades}{now}")).body, "[]");
+    for fault in [r#"{"kind": "crash"}"#, r#"{"kind": "manual_order", "symbol": "NOPEUSDT", "qty": "1"}"#] {
+        assert_eq!(happen(fault).status, 400, "{fault}");
+    }
+}
+
+#[test]
+fn moments_of_a_plan_are_those_of_the_market() {
+    let plan = r#"[{"on": {"at_ms": 60000}, "fault": {"kind": "transfer", "amount": "5"}},
+                   {"on": {"at_ms": 180000}, "fault": {"kind": "transfer", "amount": "7"}}]"#;
+    let server = start_with_faults(plan);
+    let wallet = || support::status(&server)["wallet"].as_str().unwrap().parse::<f64>().unwrap();
+    let since_opening = || {
+        let status = support::status(&server);
+        status["at"].as_i64().unwrap() - status["opening"].as_i64().unwrap()
+    };
+    let begin = wallet();
+    let mut seen = Vec::new();
+    while since_opening() < 240_000 {
+        step(&server, 1);
+        let came = wallet() - begin;
+        if seen.last().is_none_or(|(_, last)| *last != came) {
+            seen.push((since_opening(), came));
+        }
+    }
+    let amounts: Vec<f64> = seen.iter().map(|(_, came)| *came).collect();
+    assert_eq!(amounts, [0.0, 5.0, 12.0]);
+    assert!((60_000..120_000).contains(&seen[1].0) && (180_000..240_000).contains(&seen[2].0), "{seen:?}");
+}
+
+#[test]
+fn moments_come_between_the_updates_of_a_market_that_runs() {
+    use alphaengine_core::market::{Bar, BarOpen, MarketData, MarketUpdate, SymbolId, Timeframe};
+    // Bars alone, which speak twice a minute; a minute lasts five seconds.
+    let (price, timeframe) = ("60000".parse().unwrap(), Timeframe::M1);
+    let minute = |number: i64| {
+        let open_time = support::market::begin().plus(number * timeframe.nanos());
+        let volume = "1".parse().unwrap();
+        let bar = Bar { open_time, open: price, high: price, low: price, close: price, volume, timeframe };
+        let of = |at, data| MarketUpdate { at, symbol: SymbolId(0), data };
+        let open = of(open_time, MarketData::BarOpen(BarOpen { price, timeframe }));
+        [open, of(bar.close_time(), MarketData::Bar(bar))]
+    };
+    let feed: Vec<MarketUpdate> = (0..30).flat_map(minute).collect();
+    let plan = r#"[{"on": {"at_ms": 6000}, "fault": {"kind": "transfer", "amount": "5"}}]"#;
+    let config = ServerConfig {
+        faults: FaultPlan::parse(plan).unwrap(),
+        speed: Speed::Times(12),
+        start: Start::Recording,
+        ..support::config()
+    };
+    let server = Server::start(config, &support::market::instruments(), feed.into_iter()).unwrap();
+    let begin = support::status(&server)["wallet"].clone();
+    until("the money has come", || support::status(&server)["wallet"] != begin);
+    let status = support::status(&server);
+    assert_eq!(status["at"], status["opening"], "it waited for the next update");
 }

@@ -8,8 +8,10 @@ use super::args::{DataArgs, ExchangeArgs, LimitArgs, named};
 use super::{Exit, print, say};
 use crate::Strategies;
 use crate::backtest::{Job, Options, StoreChoice};
+use crate::chaos::run_faulted;
 use crate::error::Error;
 use crate::export;
+use crate::faults::read_plan;
 
 #[derive(Parser)]
 pub struct Args {
@@ -34,6 +36,9 @@ pub struct Args {
     /// Write no export
     #[arg(long, conflicts_with = "export")]
     no_export: bool,
+    /// Run beside it a second time with the faults of this plan (docs/faults.md), and compare; leaves no store
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["store", "export", "no_export"])]
+    faults: Option<PathBuf>,
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
@@ -43,6 +48,12 @@ pub fn backtest(args: Args, strategies: &Strategies) -> Result<Exit, Error> {
     let entry = strategies.find(&args.strategy)?;
     let json = args.json;
     let export_choice = (args.export.clone(), args.no_export);
+    if let Some(file) = &args.faults {
+        let plan = read_plan("--faults", file)?;
+        let faulted = run_faulted(entry, args.options()?, plan)?;
+        print(&if json { format!("{}\n", faulted.json()) } else { faulted.text() })?;
+        return Ok(if faulted.is_clean() { Exit::Done } else { Exit::No });
+    }
     let options = args.options()?;
     if export_choice.0.is_some() && matches!(options.store, StoreChoice::None | StoreChoice::Memory) {
         return Err(Error::new("option --export: there is no store to export from")

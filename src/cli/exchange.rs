@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use alphaengine_core::units::{NANOS_PER_MINUTE, Nanos};
-use alphaengine_server::{FaultPlan, Server, ServerConfig, Speed, Start};
+use alphaengine_server::{FaultPlan, Server, ServerConfig, Speed, Start, playable};
 use alphaengine_sim::gateway::GatewayConfig;
 use clap::{Parser, Subcommand};
 
@@ -47,7 +47,7 @@ pub struct Serve {
     secret: String,
     #[command(flatten)]
     exchange: ExchangeArgs,
-    /// What goes wrong: a JSON file of faults (docs/exchange.md)
+    /// What goes wrong: a plan of faults, JSON or TOML (docs/faults.md)
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
     /// A stream that was asked for on the wrong route stays silent, as at the real exchange
@@ -89,6 +89,7 @@ fn serve(args: Serve) -> Result<Exit, Error> {
     let history: i64 = whole("--history", &args.history)?;
     let (speed, start) = (speed(&args.speed)?, if args.start == "now" { Start::Now } else { Start::Recording });
     let scene = Scene::prepare(args.exchange.scene(args.data)?)?;
+    let (faults, left_out) = playable(faults, &scene.instruments);
     let config = ServerConfig {
         address: SocketAddr::new(ip, args.port),
         gateway,
@@ -101,6 +102,7 @@ fn serve(args: Serve) -> Result<Exit, Error> {
     };
     let feed = scene.open_data()?;
     let server = Server::start(config, &scene.instruments, feed).map_err(server_error)?;
+    left_out.iter().for_each(|note| say(&format!("note: {note}")));
     scene.warnings.iter().for_each(|warning| say(&format!("note: {warning}")));
     let address = server.address();
     print(&format!("serving {} on http://{address} and ws://{address}\n", scene.symbols().join(" ")))?;

@@ -1,9 +1,10 @@
 //! The command line: one verb, one file, one function. Results go to stdout, progress and errors to stderr.
 //!
-//! Exit 0: done. Exit 1: the run answered "no" (a damaged store, findings in data). Exit 2: it could not run.
+//! Exit 0: done. Exit 1: the run answered "no" (a damaged store, findings in data, a broken law). Exit 2: it could not run.
 
 mod args;
 mod backtest;
+mod chaos;
 mod command;
 mod data;
 mod exchange;
@@ -19,6 +20,8 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+pub use table::Table;
 
 use crate::Strategies;
 use crate::error::Error;
@@ -50,6 +53,8 @@ struct Cli {
 enum Verb {
     /// Run a strategy over recorded data (or the built-in SYNTHETIC sample) and report
     Backtest(Box<backtest::Args>),
+    /// Break everything around a strategy, seed after seed, and check that nothing is lost
+    Chaos(Box<chaos::Args>),
     /// Say something to a running bot: pause, resume, cancel, close, order
     Command(command::Args),
     /// Fetch, import, list and check market data
@@ -87,6 +92,7 @@ pub fn run(strategies: Strategies) -> ExitCode {
     };
     let result = match cli.verb {
         Verb::Backtest(args) => backtest::backtest(*args, &strategies),
+        Verb::Chaos(args) => chaos::chaos(*args, &strategies),
         Verb::Command(args) => command::command(args),
         Verb::Data(verb) => data::data(verb),
         Verb::Exchange(verb) => exchange::exchange(verb),

@@ -1,6 +1,7 @@
 //! A live session put together: key, rules, store, engine, session, sockets; and run until it is asked to stop.
 
 mod connect;
+mod factory;
 mod fit;
 mod lock;
 mod options;
@@ -16,14 +17,14 @@ pub use replay::{ReplayJob, ReplayOutcome, run_replay};
 
 use std::path::Path;
 
-use alphaengine_core::engine::{self, Engine};
+use alphaengine_core::engine;
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::params::Params;
-use alphaengine_core::store::{self, Scope, SessionRow, SqliteStore, StoreReader};
+use alphaengine_core::store::{SessionRow, StoreReader};
 use alphaengine_core::strategy::Strategy;
 use alphaengine_core::units::Timestamp;
-use alphaengine_live::binance::{ApiKey, BootstrapResult, Session, Signer};
-use alphaengine_live::bot::{Bot, Venue};
+use alphaengine_live::binance::{ApiKey, BootstrapResult, Signer};
+use alphaengine_live::bot::Venue;
 use alphaengine_live::clock::now;
 use alphaengine_live::runner::{self, Ended, Parts, Runner};
 use alphaengine_live::secrets::{self, Credentials, Secrets, Signing};
@@ -31,6 +32,7 @@ use alphaengine_live::service::ServiceManager;
 use alphaengine_live::status::Status;
 use alphaengine_live::stepper::Stepper;
 use alphaengine_live::tape::{Begin, Recorder};
+use alphaengine_live::trader::{Log, Trader};
 use serde_json::json;
 
 use crate::backtest::session_id;
@@ -38,6 +40,7 @@ use crate::error::Error;
 use crate::registry::Entry;
 use crate::runs::store_error;
 use connect::Connection;
+use factory::LiveFactory;
 use lock::AccountLock;
 use paper::PaperVenue;
 
@@ -71,23 +74,16 @@ impl LiveJob {
         Ok(LiveJob { options, recipe, key, connection, params, _lock: lock })
     }
 
-    /// The store as it was left, or a new one.
-    fn open_store(&self) -> Result<SqliteStore, Error> {
+    /// Makes the directory of a new store, and refuses one of another world.
+    fn check_store(&self) -> Result<(), Error> {
         let path = &self.options.store;
-        let venue = if self.recipe.paper.is_some() { "paper" } else { "main" };
-        let scope = Scope::binance_futures(self.recipe.mode, self.recipe.session, venue);
         if let Some(parent) = path.parent().filter(|parent| *parent != Path::new("")) {
             std::fs::create_dir_all(parent).map_err(|error| {
                 Error::new(format!("{}: cannot be made: {error}", parent.display()))
                     .hint("check owner and permissions of the directory above it")
             })?;
         }
-        if path.exists() {
-            self.check_kind(path)?;
-        }
-        let mut store = SqliteStore::open_or_create(path, scope, &self.recipe.instruments).map_err(store_error)?;
-        store.turn_away_before(now()).map_err(store_error)?;
-        Ok(store)
+        if path.exists() { self.check_kind(path) } else { Ok(()) }
     }
 
     /// A store belongs to one world: what it remembers is not true in another one.
@@ -122,13 +118,15 @@ pub fn run_live<S: Strategy>(mut job: LiveJob) -> Result<LiveOutcome, Error> {
     if let Some(directory) = &job.options.record {
         std::fs::create_dir_all(directory).map_err(|error| tape_error(directory, &error))?;
     }
-    let store = job.open_store()?;
-    let (seq, fills) = (store.state().seq, store.state().trades);
+    job.check_store()?;
+    drop(strategy);
+    let factory = LiveFactory::<S>::new(job.recipe.clone(), job.params.clone(), job.key.take(), &job.options.store);
+    let trader = Trader::new(factory, venue(&job.recipe)).map_err(|error| match error {
+        engine::Error::Store(error) => store_error(error),
+        error => Error::new(error.to_string()),
+    })?;
+    let (seq, fills) = (trader.engine().state().seq, trader.engine().state().trades);
     let recorder = job.options.record.as_deref().map(|directory| job.recorder(directory, seq)).transpose()?;
-    let engine = engine(&job.recipe, strategy, store)?;
-    let session = Session::new(job.recipe.session_config(job.key.take()));
-    let venue = venue(&job.recipe);
-    let bot = Bot::new(engine, session, venue);
     let parts = Parts {
         driver: job.connection.driver,
         inbox: job.connection.inbox,
@@ -139,29 +137,36 @@ pub fn run_live<S: Strategy>(mut job: LiveJob) -> Result<LiveOutcome, Error> {
         on_stop: job.options.on_stop,
         leverage: job.options.leverage,
     };
-    let (bot, ended) = Runner::new(bot, parts).run();
-    finish(bot, ended, &job.options.store, fills)
+    let (trader, ended) = Runner::new(trader, parts).run();
+    finish(trader, ended, &job.options.store, fills)
 }
 
 fn finish<S: Strategy>(
-    bot: Bot<S, SqliteStore>,
+    trader: Trader<LiveFactory<S>>,
     ended: Result<Ended, runner::Error>,
     path: &Path,
     fills_before: u64,
 ) -> Result<LiveOutcome, Error> {
-    let finished = bot.into_engine().finish();
+    let distrust = trader.last_resort().map(|distrust| distrust.newest.clone());
+    let finished = trader.into_bot().into_engine().finish();
     match ended {
         Ok(Ended::InOrder) => {
+            let Log::Store(store) = finished.log else {
+                let problem = distrust.unwrap_or_default();
+                return Err(Error::new(format!("the session ended in order, but without its store: {problem}")).hint(
+                    "see to the disk; the next start goes on from what was committed, and asks the exchange for the rest",
+                ));
+            };
             let (equity, wallet) = (finished.account.equity(), finished.account.wallet());
             let outcome = LiveOutcome::new(&finished.state, path.display().to_string(), fills_before, equity, wallet);
-            finished.log.close().map_err(store_error)?;
+            store.close().map_err(store_error)?;
             Ok(outcome)
         }
         // What is committed is there; the next start goes on from it.
         Ok(Ended::AtOnce) => Err(Error::new("stopped at once: open orders and positions stay as they are")
             .hint("the next start reconciles with the exchange before it trades")),
         // The same, and a restart is the way to know what that is.
-        Err(runner::Error::Engine(engine::Error::Store(error)) | runner::Error::Inbox(error)) => {
+        Err(runner::Error::Engine(engine::Error::Store(error))) => {
             let hint =
                 "see to the disk and start again: it goes on from what was committed, and asks the exchange first";
             Err(store_error(error).hint(hint))
@@ -174,14 +179,6 @@ fn finish<S: Strategy>(
 fn venue(recipe: &Recipe) -> Option<Box<dyn Venue>> {
     let paper = recipe.paper?;
     Some(Box::new(PaperVenue::new(paper.sim(), &recipe.instruments)))
-}
-
-/// A new engine, or the one that the store remembers.
-fn engine<S: Strategy>(recipe: &Recipe, strategy: S, store: SqliteStore) -> Result<Engine<S, SqliteStore>, Error> {
-    let state = store.recovered().state;
-    let tail = std::iter::empty::<Result<_, store::Error>>();
-    Engine::recover(recipe.engine_config(), strategy, store, Some(state), tail)
-        .map_err(|error| Error::new(error.to_string()))
 }
 
 fn recipe(

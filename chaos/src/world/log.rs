@@ -5,10 +5,14 @@ use std::rc::Rc;
 
 use alphaengine_core::event::Recorded;
 use alphaengine_core::store::{Error, EventLog};
+use alphaengine_core::units::Timestamp;
+
+use super::opening::Opening;
 
 /// What the log did.
 #[derive(Debug)]
 pub(crate) enum LogNews {
+    Opened(Box<Opening>),
     Appended(Vec<Recorded>),
     Committed { ok: bool },
 }
@@ -19,6 +23,10 @@ pub(crate) struct Watch {
     pub news: Vec<LogNews>,
     /// Events that were appended and not committed since.
     pub uncommitted: usize,
+    /// The world's time.
+    pub now: Timestamp,
+    /// What the last process knew when it ended: the number of its last event, all of them committed, and the hash of its state.
+    pub last_words: Option<(u64, [u8; 32])>,
 }
 
 /// A log under watch.

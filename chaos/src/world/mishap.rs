@@ -60,18 +60,23 @@ impl<S: Strategy> World<'_, S> {
                     self.venue.gateway.filters(now, symbol, *times);
                 }
             }
-            Fault::LyingSync => self.disk_lied = true,
-            Fault::BitFlip { file, bit } => self.disk.flip_bit(&path_of(*file), *bit),
+            Fault::BitFlip { file, bit } => {
+                self.disk_lied = true;
+                self.disk.flip_bit(&path_of(*file), *bit);
+            }
             Fault::Truncate { file, keep } => {
+                self.disk_lied = true;
                 self.crash(down_for(fault));
                 self.disk.truncate(&path_of(*file), *keep);
             }
             Fault::Remove { file } => {
+                self.disk_lied = true;
                 self.crash(down_for(fault));
                 self.disk.remove_file(&path_of(*file));
             }
             Fault::OldBackup => {
                 if let Some(image) = self.process.backup.clone() {
+                    self.disk_lied = true;
                     self.crash(down_for(fault));
                     self.disk.restore(&image, &[Path::new("bot.db")]);
                     self.disk.remove_file(Path::new("bot.db-wal"));

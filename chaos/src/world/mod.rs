@@ -9,6 +9,7 @@ mod dice;
 mod log;
 mod meter;
 mod mishap;
+mod opening;
 mod process;
 mod quiet;
 mod trace;
@@ -17,6 +18,7 @@ mod wire;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alphaengine_core::market::MarketUpdate;
@@ -52,17 +54,29 @@ pub fn run<S: Strategy>(scenario: &Scenario, plan: &FaultPlan, options: &RunOpti
 
 /// A plan under way, shared with the disk.
 #[derive(Debug, Clone)]
-struct SharedFaults(Arc<Mutex<Faults>>);
+struct SharedFaults {
+    faults: Arc<Mutex<Faults>>,
+    /// A sync said yes and made nothing durable.
+    lied: Arc<AtomicBool>,
+}
 
 impl SharedFaults {
+    fn new(plan: FaultPlan) -> SharedFaults {
+        SharedFaults { faults: Arc::new(Mutex::new(Faults::new(plan))), lied: Arc::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Faults> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl DiskFaults for SharedFaults {
     fn on(&mut self, op: DiskOp, file: DiskFile) -> Vec<Fault> {
-        self.lock().on_disk(op, file)
+        let due = self.lock().on_disk(op, file);
+        if due.contains(&Fault::LyingSync) {
+            self.lied.store(true, Ordering::Relaxed);
+        }
+        due
     }
 }
 
@@ -89,7 +103,7 @@ struct World<'a, S: Strategy> {
     dice: Dice,
     disk: SimDisk,
     venue: Venue,
-    process: Process<S>,
+    process: Process<'a, S>,
     watch: Rc<RefCell<Watch>>,
     auditor: Auditor,
     meter: Meter,
@@ -100,7 +114,7 @@ struct World<'a, S: Strategy> {
     untold: Vec<MarketUpdate>,
     phase: Phase,
     steps: u64,
-    /// A sync that lied: what stands on the disk is not known any more.
+    /// The disk lost or changed what it had acknowledged, or may still: a sync that lied, a bit that flipped, an old copy.
     disk_lied: bool,
 }
 
@@ -132,7 +146,7 @@ impl<'a, S: Strategy> World<'a, S> {
         scenario.history.iter().for_each(|update| gateway.history(update));
         let disk = SimDisk::get();
         disk.begin_run(options.seed);
-        let faults = SharedFaults(Arc::new(Mutex::new(Faults::new(plan.clone()))));
+        let faults = SharedFaults::new(plan.clone());
         disk.set_faults(Some(Box::new(faults.clone())));
         Ok(World {
             scenario,
@@ -183,6 +197,7 @@ impl<'a, S: Strategy> World<'a, S> {
         }
         self.now = self.now.max(at);
         self.disk.set_time(self.now);
+        self.watch.borrow_mut().now = self.now;
         if arrival <= at {
             if let Some(what) = self.agenda.take() {
                 self.happen(what);
@@ -290,6 +305,11 @@ impl<'a, S: Strategy> World<'a, S> {
         if self.phase != Phase::Over {
             self.agenda.put(self.now.plus(NANOS_PER_SECOND), Happening::Second);
         }
+    }
+
+    /// Whether what the disk acknowledged may be gone or changed, through no fault of who writes.
+    fn is_disk_doubtful(&self) -> bool {
+        self.disk_lied || self.faults.lied.load(Ordering::Relaxed)
     }
 
     fn report(mut self) -> RunReport {

@@ -1,26 +1,34 @@
 //! The Process of the bot: it asks for the rules, opens its store, trades, and dies. A supervisor starts it again.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::marker::PhantomData;
 use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
 
-use alphaengine_core::engine::{self, Engine, LiveConfig};
+use alphaengine_core::engine::{self, LiveConfig};
 use alphaengine_core::id::SessionId;
 use alphaengine_core::mode::{EngineMode, Mode};
+use alphaengine_core::state::State;
 use alphaengine_core::store::{self, Place, Scope, SqliteStore, StoreReader};
 use alphaengine_core::strategy::Strategy;
 use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_SECOND, Nanos, Timestamp};
-use alphaengine_live::binance::{Bootstrap, BootstrapResult, Hosts, Session, SessionConfig, Silence};
-use alphaengine_live::bot::{Bot, News};
+use alphaengine_live::binance::{ApiKey, Bootstrap, BootstrapResult, Hosts, SessionConfig, Silence};
+use alphaengine_live::bot::News;
+use alphaengine_live::trader::{Factory, Log, Trader};
 use alphaengine_live::wire::{Effect, TimerId};
-use alphaengine_sim::auditor::{Invariant, Recovery, Seen};
+use alphaengine_sim::auditor::{Invariant, Known, Recovery, Seen};
 use alphaengine_sim::faults::Fault;
 use sha2::{Digest, Sha256};
 
 use super::agenda::{Happening, Life};
-use super::log::{LogNews, WatchedLog};
+use super::log::{LogNews, Watch, WatchedLog};
+use super::opening::Opening;
 use super::{Phase, World};
 use crate::disk::{Image, SimDisk};
 use crate::report::StoreFiles;
+use crate::scenario::Scenario;
 
 pub(super) const RECV_WINDOW: Nanos = RECV_WINDOW_MS as Nanos * NANOS_PER_MILLI;
 const RECV_WINDOW_MS: u32 = 2_000;
@@ -31,42 +39,115 @@ const STORE: &str = "bot.db";
 const WAL: &str = "bot.db-wal";
 const HEAD: &str = "bot.db.head";
 
-pub(super) type Log = WatchedLog<SqliteStore>;
+/// What one process makes its bot of, anew for each of its lives.
+pub(super) struct Maker<'a, S> {
+    scenario: &'a Scenario,
+    known: BootstrapResult,
+    key: ApiKey,
+    seed: u64,
+    is_instant: bool,
+    /// Of the process; those of its lives derive from it.
+    session: SessionId,
+    place: Place,
+    watch: Rc<RefCell<Watch>>,
+    strategy: PhantomData<S>,
+}
+
+impl<S: Strategy> Factory for Maker<'_, S> {
+    type Strategy = S;
+    type Log = WatchedLog<SqliteStore>;
+
+    fn session_id(&self, life: u64) -> SessionId {
+        if life == 0 { self.session } else { session_id(&format!("{} {life}", self.session.as_str())) }
+    }
+
+    fn open(&mut self, session: SessionId) -> Result<(Self::Log, State), store::Error> {
+        let scope = Scope::binance_futures(Mode::Chaos, session, "main");
+        let instruments = &self.known.instruments;
+        let (now, last_words) = {
+            let watch = self.watch.borrow();
+            (watch.now, watch.last_words)
+        };
+        let (store, salvaged) = SqliteStore::open_or_salvage(&self.place, scope, instruments, now, false)?;
+        let opening =
+            Opening::look(&self.place, &store, session, instruments, last_words.map(|(seq, _)| seq), salvaged)?;
+        let state = store.recovered().state;
+        let mut watch = self.watch.borrow_mut();
+        watch.uncommitted = 0;
+        watch.news.push(LogNews::Opened(Box::new(opening)));
+        Ok((WatchedLog::new(store, Rc::clone(&self.watch)), state))
+    }
+
+    fn strategy(&self) -> Result<S, String> {
+        S::new(&self.scenario.params, &self.known.instruments)
+    }
+
+    fn engine_config(&self, session: SessionId) -> engine::Config {
+        let (scenario, instruments) = (self.scenario, &self.known.instruments);
+        engine::Config {
+            session,
+            mode: Mode::Chaos,
+            strategy: scenario.strategy.clone(),
+            description: serde_json::json!({"chaos": self.seed}),
+            asset: scenario.sim.asset,
+            instruments: instruments.clone(),
+            base_timeframes: vec![Some(scenario.timeframe); instruments.len()],
+            trade_bars: scenario.timeframe,
+            limits: scenario.limits,
+            recv_window: RECV_WINDOW,
+            commit_each_step: true,
+            live: Some(LiveConfig::default()),
+        }
+    }
+
+    fn session_config(&self) -> SessionConfig {
+        SessionConfig {
+            streams: self.scenario.streams,
+            warm_up_bars: self.strategy().map_or(0, |strategy| strategy.warm_up()),
+            recv_window_ms: RECV_WINDOW_MS,
+            seed: self.seed,
+            limits: self.known.limits,
+            hedge: self.known.hedge,
+            used_weight: self.known.used_weight,
+            silence: if self.is_instant { Silence::ALLOWED } else { Silence::default() },
+            ..SessionConfig::new(hosts(), Some(self.key.clone()), self.known.instruments.clone())
+        }
+    }
+}
 
 /// What the process is at.
-pub(super) enum Stage<S> {
+pub(super) enum Stage<'a, S: Strategy> {
     Down,
     /// It asks for the rules and the account.
     Boot { bootstrap: Box<Bootstrap>, timers: BTreeSet<(Timestamp, TimerId)> },
-    Trade(Box<Bot<S, Log>>),
+    Trade(Box<Trader<Maker<'a, S>>>),
 }
 
-pub(super) struct Process<S> {
+pub(super) struct Process<'a, S: Strategy> {
     pub life: Life,
-    pub stage: Stage<S>,
+    pub stage: Stage<'a, S>,
     /// Since when there is no engine that trades.
     pub away_since: Option<Timestamp>,
     /// Whether any life of it has come so far that its strategy ran.
     was_ready: bool,
+    is_distrusting: bool,
     /// Somebody who reads the store and keeps its log from being folded in.
     pub reader: Option<rusqlite::Connection>,
     /// The disk as it was when the process last opened its store.
     pub backup: Option<Image>,
-    /// What the dead process knew last: the number of its last durable event and the state at it.
-    last_words: Option<(u64, [u8; 32])>,
     pub mode: EngineMode,
 }
 
-impl<S: Strategy> Process<S> {
-    pub fn down(at: Timestamp) -> Process<S> {
+impl<'a, S: Strategy> Process<'a, S> {
+    pub fn down(at: Timestamp) -> Process<'a, S> {
         Process {
             life: Life::default(),
             stage: Stage::Down,
             away_since: Some(at),
             was_ready: false,
+            is_distrusting: false,
             reader: None,
             backup: None,
-            last_words: None,
             mode: EngineMode::Booting,
         }
     }
@@ -83,9 +164,9 @@ impl<S: Strategy> Process<S> {
         Path::new(WAL)
     }
 
-    pub fn bot(&self) -> Option<&Bot<S, Log>> {
+    pub fn trader(&self) -> Option<&Trader<Maker<'a, S>>> {
         match &self.stage {
-            Stage::Trade(bot) => Some(bot),
+            Stage::Trade(trader) => Some(trader),
             _ => None,
         }
     }
@@ -94,26 +175,21 @@ impl<S: Strategy> Process<S> {
         match &self.stage {
             Stage::Down => Timestamp::MAX,
             Stage::Boot { timers, .. } => timers.first().map_or(Timestamp::MAX, |(at, _)| *at),
-            Stage::Trade(bot) => bot.wake_at(),
+            Stage::Trade(trader) => trader.wake_at(),
         }
     }
 
     /// Ends the process at once. What its handles do from now on changes nothing.
     pub fn kill(&mut self, disk: &SimDisk) {
-        if let Some(bot) = self.bot()
-            && bot.engine().state().seq > 0
-        {
-            let state = bot.engine().state();
-            self.last_words = Some((state.seq, state.hash()));
-        }
         disk.kill();
         self.reader = None;
         self.stage = Stage::Down;
+        self.is_distrusting = false;
         self.life = Life(self.life.0 + 1);
     }
 }
 
-impl<S: Strategy> World<'_, S> {
+impl<'a, S: Strategy> World<'a, S> {
     /// The supervisor starts the process.
     pub(super) fn begin_process(&mut self) {
         if !self.process.is_down() {
@@ -138,8 +214,8 @@ impl<S: Strategy> World<'_, S> {
                 }
                 self.after_boot_step();
             }
-            Stage::Trade(bot) => {
-                let heard = bot.hear(self.now, news);
+            Stage::Trade(trader) => {
+                let heard = trader.hear(self.now, news);
                 self.after_step(heard);
             }
         }
@@ -155,8 +231,8 @@ impl<S: Strategy> World<'_, S> {
                 }
                 self.after_boot_step();
             }
-            Stage::Trade(bot) => {
-                let heard = bot.hear(self.now, News::Wake);
+            Stage::Trade(trader) => {
+                let heard = trader.hear(self.now, News::Wake);
                 self.after_step(heard);
             }
         }
@@ -192,9 +268,12 @@ impl<S: Strategy> World<'_, S> {
     fn die(&mut self) {
         self.auditor.see(self.now, self.steps, Seen::ProcessEnded);
         let life = self.process.life;
+        self.remember_last_words();
         self.process.kill(&self.disk);
-        self.watch.borrow_mut().news.clear();
-        self.watch.borrow_mut().uncommitted = 0;
+        let mut watch = self.watch.borrow_mut();
+        watch.news.clear();
+        watch.uncommitted = 0;
+        drop(watch);
         self.process.away_since.get_or_insert(self.now);
         self.meter.restarted();
         let lost: Vec<_> =
@@ -215,53 +294,57 @@ impl<S: Strategy> World<'_, S> {
         self.agenda.put(self.now.plus(down), Happening::Begin);
     }
 
+    /// What the process knew last, if all of it is committed: a later one must recover the same.
+    fn remember_last_words(&mut self) {
+        let Some(trader) = self.process.trader() else { return };
+        let mut watch = self.watch.borrow_mut();
+        if watch.uncommitted == 0 && trader.store().is_some() {
+            let state = trader.engine().state();
+            watch.last_words = Some((state.seq, state.hash()));
+        }
+    }
+
     /// Rules and account are known: the store is opened and the engine goes on from it.
     fn begin_trading(&mut self, known: BootstrapResult) {
-        let session = self.session_id();
-        let store = match self.open_store(session, &known) {
-            Ok(store) => store,
-            Err(error) => {
-                self.trace.note(self.now, || format!("the store does not open: {error}"));
-                if self.crash_at_disk() {
-                    return;
-                }
-                return self.exit();
-            }
+        let session = session_id(&format!("{} {} {}", self.options.seed, self.process.life.0, self.now.nanos()));
+        let maker = Maker {
+            scenario: self.scenario,
+            known,
+            key: self.key.clone(),
+            seed: self.options.seed ^ self.process.life.0,
+            is_instant: self.options.instant,
+            session,
+            place: self.place(),
+            watch: Rc::clone(&self.watch),
+            strategy: PhantomData,
         };
-        self.process.backup = Some(self.disk.snapshot());
-        self.recovered(&store);
-        let seq = store.state().seq;
-        match self.bot(session, known, store) {
-            Ok(mut bot) => {
-                self.auditor.see(self.now, self.steps, Seen::ProcessBegan { session, seq });
-                let started = bot.start(self.now);
-                self.process.stage = Stage::Trade(Box::new(bot));
+        match Trader::new(maker, None) {
+            Ok(mut trader) => {
+                let started = trader.start(self.now);
+                self.process.backup = Some(self.disk.snapshot());
+                self.process.stage = Stage::Trade(Box::new(trader));
                 self.after_step(started);
             }
             Err(error) => {
-                self.defect(&error);
+                self.trace.note(self.now, || format!("the store does not open: {error}"));
+                self.tell_log();
+                if self.crash_at_disk() {
+                    return;
+                }
+                if !matches!(&error, engine::Error::Store(error) if !is_defect(error)) {
+                    self.defect(&error);
+                }
                 self.exit();
             }
         }
     }
 
-    fn session_id(&self) -> SessionId {
-        let digest = Sha256::digest(format!("{} {} {}", self.options.seed, self.process.life.0, self.now.nanos()));
-        let hex: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        hex.parse().unwrap_or_default()
-    }
-
     fn place(&self) -> Place {
-        Place::on(std::sync::Arc::new(self.disk.clone()), Path::new(STORE))
-    }
-
-    fn open_store(&self, session: SessionId, known: &BootstrapResult) -> Result<SqliteStore, store::Error> {
-        let scope = Scope::binance_futures(Mode::Chaos, session, "main");
-        SqliteStore::open_or_create(self.place(), scope, &known.instruments)
+        Place::on(Arc::new(self.disk.clone()), Path::new(STORE))
     }
 
     pub(super) fn open_second(&self) -> Result<SqliteStore, store::Error> {
-        let scope = Scope::binance_futures(Mode::Chaos, self.session_id(), "main");
+        let scope = Scope::binance_futures(Mode::Chaos, session_id("second"), "main");
         SqliteStore::open_or_create(self.place(), scope, &self.scenario.instruments)
     }
 
@@ -269,49 +352,29 @@ impl<S: Strategy> World<'_, S> {
         StoreReader::open(self.place())
     }
 
-    fn bot(&self, session: SessionId, known: BootstrapResult, store: SqliteStore) -> Result<Bot<S, Log>, engine::Error> {
-        let scenario = self.scenario;
-        // It was built before, from the same.
-        let strategy = S::new(&scenario.params, &scenario.instruments)
-            .map_err(|problem| engine::Error::Store(store::Error::Query(problem)))?;
-        let config = engine::Config {
-            session,
-            mode: Mode::Chaos,
-            strategy: scenario.strategy.clone(),
-            description: serde_json::json!({"chaos": self.options.seed}),
-            asset: scenario.sim.asset,
-            instruments: known.instruments.clone(),
-            base_timeframes: vec![Some(scenario.timeframe); known.instruments.len()],
-            trade_bars: scenario.timeframe,
-            limits: scenario.limits,
-            recv_window: RECV_WINDOW,
-            commit_each_step: true,
-            live: Some(LiveConfig::default()),
+    /// The store was opened: compares what was recovered with what a fresh reader of the log adds up to, and with what the dead
+    /// process knew.
+    fn opened_store(&mut self, opening: &Opening) {
+        let last_words = self.watch.borrow().last_words;
+        let known = last_words.zip(opening.at_last_words).map(|((seq, live), replayed)| Known { seq, live, replayed });
+        let recovery = Recovery {
+            log: &opening.log,
+            state: &opening.state,
+            recovered: opening.state.hash(),
+            replayed: opening.replayed,
+            from_checkpoint: opening.from_checkpoint,
+            known: known.filter(|_| !self.is_disk_doubtful()),
+            head: opening.head,
+            chain_holds: opening.chain_holds,
+            damaged: self.is_disk_doubtful(),
         };
-        let session_config = SessionConfig {
-            streams: scenario.streams,
-            warm_up_bars: strategy.warm_up(),
-            recv_window_ms: RECV_WINDOW_MS,
-            seed: self.options.seed ^ self.process.life.0,
-            limits: known.limits,
-            hedge: known.hedge,
-            used_weight: known.used_weight,
-            silence: if self.options.instant { Silence::ALLOWED } else { Silence::default() },
-            ..SessionConfig::new(hosts(), Some(self.key.clone()), known.instruments)
-        };
-        let state = store.recovered().state;
-        let log = WatchedLog::new(store, std::rc::Rc::clone(&self.watch));
-        let engine = Engine::recover(config, strategy, log, Some(state), std::iter::empty())?;
-        Ok(Bot::new(engine, Session::new(session_config), None))
-    }
-
-    /// Compares what was recovered with what a fresh reader of the log adds up to, and with what the dead process knew.
-    fn recovered(&mut self, store: &SqliteStore) {
-        let Ok(reader) = self.reader() else { return };
-        let read = reader.events().and_then(|events| events.collect::<Result<Vec<_>, _>>());
-        let Ok(log) = read else { return };
-        let recovery = Recovery { log: &log, state: store.state(), last_words: self.process.last_words };
+        let seq = opening.state.seq;
+        self.trace.note(self.now, || match &opening.salvaged {
+            None => format!("the store is open at event {seq}"),
+            Some(salvaged) => format!("the store is salvaged: {salvaged:?}"),
+        });
         self.auditor.recovered(self.now, self.steps, recovery);
+        self.auditor.see(self.now, self.steps, Seen::ProcessBegan { session: opening.session, seq });
     }
 
     /// What follows from one step of the bot.
@@ -322,32 +385,52 @@ impl<S: Strategy> World<'_, S> {
         if self.crash_at_disk() {
             return;
         }
-        let Stage::Trade(bot) = &mut self.process.stage else { return };
-        match heard {
-            Ok(()) => {
-                let wires: Vec<Effect> = bot.effects().collect();
-                let (mode, reconciled) = (bot.engine().state().mode, bot.engine().is_reconciled());
-                let seen = Seen::Stepped { mode, reconciled, state: bot.engine().state() };
-                self.auditor.see(self.now, self.steps, seen);
-                self.note_mode(mode);
-                let life = self.process.life;
-                due.iter().for_each(|fault| self.mishap(fault));
-                if self.process.life == life {
-                    self.carry_out(wires);
-                }
-            }
-            Err(engine::Error::Store(error)) if !is_defect(&error) => {
-                self.trace.note(self.now, || format!("the store failed: {error}"));
-                due.iter().for_each(|fault| self.mishap(fault));
-                if !self.process.is_down() {
-                    self.exit();
-                }
-            }
-            Err(error) => {
-                self.defect(&error);
-                self.exit();
-            }
+        if let Err(error) = heard {
+            due.iter().for_each(|fault| self.mishap(fault));
+            return self.step_failed(&error);
         }
+        let Stage::Trade(trader) = &mut self.process.stage else { return };
+        let wires: Vec<Effect> = trader.effects().collect();
+        let engine = trader.engine();
+        let (mode, reconciled) = (engine.state().mode, engine.is_reconciled());
+        let problem = trader.is_distrusting().map(str::to_owned);
+        if problem.is_none() {
+            let seen = Seen::Stepped { mode, reconciled, state: engine.state() };
+            self.auditor.see(self.now, self.steps, seen);
+        }
+        self.note_trust(problem);
+        self.note_mode(mode);
+        let life = self.process.life;
+        due.iter().for_each(|fault| self.mishap(fault));
+        if self.process.life == life {
+            self.carry_out(wires);
+        }
+    }
+
+    fn step_failed(&mut self, error: &engine::Error) {
+        if self.process.is_down() {
+            return;
+        }
+        match error {
+            engine::Error::Store(error) if !is_defect(error) => {
+                self.trace.note(self.now, || format!("the store failed: {error}"));
+            }
+            error => self.defect(error),
+        }
+        self.exit();
+    }
+
+    fn note_trust(&mut self, problem: Option<String>) {
+        let is_distrusting = problem.is_some();
+        if std::mem::replace(&mut self.process.is_distrusting, is_distrusting) == is_distrusting {
+            return;
+        }
+        let seen = if is_distrusting { Seen::StorageDistrusted } else { Seen::StorageTrusted };
+        self.auditor.see(self.now, self.steps, seen);
+        self.trace.note(self.now, || match problem {
+            Some(problem) => format!("without a store: {problem}"),
+            None => "the store is trusted again".to_owned(),
+        });
     }
 
     /// Tells the auditor what the log took.
@@ -355,6 +438,7 @@ impl<S: Strategy> World<'_, S> {
         let news = std::mem::take(&mut self.watch.borrow_mut().news);
         for news in news {
             match news {
+                LogNews::Opened(opening) => self.opened_store(&opening),
                 LogNews::Appended(events) => {
                     for recorded in &events {
                         self.meter.recorded(recorded);
@@ -393,15 +477,17 @@ impl<S: Strategy> World<'_, S> {
 
     /// The engine contradicted itself.
     fn defect(&mut self, error: &engine::Error) {
-        let sentence = error.to_string();
+        let sentence = format!("a defect: {error}");
+        self.trace.note(self.now, || sentence.clone());
         self.auditor.check(Invariant::I6, self.now, self.steps, false, || sentence);
     }
 
     /// Ends the process as a signal would, and hands out its store.
     pub(super) fn end_in_order(&mut self) -> Option<StoreFiles> {
         self.hear(News::End);
-        let Stage::Trade(bot) = std::mem::replace(&mut self.process.stage, Stage::Down) else { return None };
-        let closed = bot.into_engine().finish().log.into_inner().close();
+        let Stage::Trade(trader) = std::mem::replace(&mut self.process.stage, Stage::Down) else { return None };
+        let Log::Store(log) = trader.into_bot().into_engine().finish().log else { return None };
+        let closed = log.into_inner().close();
         if let Err(error) = closed {
             self.trace.note(self.now, || format!("the store cannot be closed: {error}"));
             return None;
@@ -413,8 +499,14 @@ impl<S: Strategy> World<'_, S> {
 
     /// Whether there is a bot with a store of its own.
     pub(super) fn is_trading(&self) -> bool {
-        self.process.bot().is_some() && self.phase != Phase::Over
+        self.process.trader().is_some_and(|trader| trader.store().is_some()) && self.phase != Phase::Over
     }
+}
+
+fn session_id(text: &str) -> SessionId {
+    let digest = Sha256::digest(text);
+    let hex: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.parse().unwrap_or_default()
 }
 
 fn hosts() -> Hosts {

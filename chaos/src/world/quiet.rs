@@ -46,7 +46,7 @@ impl<S: Strategy> World<'_, S> {
             return self.compare();
         }
         if is_stopping {
-            let is_done = self.process.bot().is_some_and(|bot| bot.engine().is_stopped());
+            let is_done = self.process.trader().is_some_and(|trader| trader.is_stopped());
             if is_done && waited >= LAST_WORDS {
                 self.auditor.check(Invariant::I22, self.now, self.steps, true, String::new);
                 self.compare();
@@ -58,14 +58,16 @@ impl<S: Strategy> World<'_, S> {
     }
 
     fn is_settled(&self) -> bool {
-        self.process.bot().is_some_and(|bot| {
-            bot.engine().is_reconciled() && bot.session().figures().streams_up.len() == 3 && !bot.engine().is_comparing()
+        self.process.trader().is_some_and(|trader| {
+            let engine = trader.engine();
+            let streams = trader.bot().session().figures().streams_up;
+            trader.store().is_some() && engine.is_reconciled() && streams.len() == 3 && !engine.is_comparing()
         })
     }
 
     fn what_is_open(&self) -> String {
-        let Some(bot) = self.process.bot() else { return "there is no bot".to_owned() };
-        let (engine, streams) = (bot.engine(), bot.session().figures().streams_up);
+        let Some(trader) = self.process.trader() else { return "there is no bot".to_owned() };
+        let (engine, streams) = (trader.engine(), trader.bot().session().figures().streams_up);
         format!(
             "the engine is {:?}, reconciled: {}, something open: {}, streams up: {streams:?}",
             engine.state().mode,
@@ -78,10 +80,10 @@ impl<S: Strategy> World<'_, S> {
     fn compare(&mut self) {
         self.phase = Phase::Over;
         let log = self.reader().and_then(|reader| reader.events()?.collect::<Result<Vec<_>, _>>());
-        let Some(bot) = self.process.bot() else { return };
+        let Some(trader) = self.process.trader() else { return };
         match log {
             Ok(log) => {
-                let state = bot.engine().state();
+                let state = trader.engine().state();
                 self.auditor.quiet(self.now, self.steps, &log, state, &self.venue.gateway);
             }
             Err(error) => {

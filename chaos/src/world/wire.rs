@@ -95,7 +95,8 @@ impl<S: Strategy> World<'_, S> {
     /// Whether what this request rests on survives a loss of power; `None` where nothing rests on anything.
     fn is_intent_durable(&self, method: &str, path: &str) -> Option<bool> {
         let changes = method != "GET" && (path.contains("rder") && !path.contains("countdown"));
-        if !changes || self.disk_lied {
+        // Without a store, what cancels and closes leaves all the same.
+        if !changes || self.is_disk_doubtful() || !self.is_trading() {
             return None;
         }
         Some(self.watch.borrow().uncommitted == 0 && !self.disk.has_unsynced(self.process.wal()))

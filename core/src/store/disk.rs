@@ -57,6 +57,11 @@ impl Place {
         &*self.disk
     }
 
+    /// Another path on the same disk.
+    pub(super) fn renamed(&self, path: PathBuf) -> Place {
+        Place { path, disk: Arc::clone(&self.disk) }
+    }
+
     /// The file beside it whose name is so much longer.
     pub(super) fn beside(&self, suffix: &str) -> PathBuf {
         let mut name = self.path.as_os_str().to_owned();

@@ -64,12 +64,35 @@ impl Error {
         }
     }
 
+    /// Whether it says nothing about what is in the file and may be over when it is tried again: a full disk, a busy file, a cable.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Error::InUse { .. }
+                | Error::Missing { .. }
+                | Error::Distrusted { .. }
+                | Error::DiskFull { .. }
+                | Error::NotWritable { .. }
+                | Error::Sqlite { .. }
+                | Error::WriterGone(_)
+        )
+    }
+
+    /// Whether the file is not what was written.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Error::Damaged { .. } | Error::Unreadable { .. } | Error::Contradiction { .. })
+    }
+
     pub(super) fn sqlite(path: &Path, error: &rusqlite::Error) -> Error {
         let path = path.to_owned();
         let detail = error.to_string();
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::InUse { path },
             Some(ErrorCode::DatabaseCorrupt) => Error::Damaged { path, detail },
+            // A table that is missing was lost with the page that names it.
+            Some(ErrorCode::Unknown) if detail.contains("no such table") || detail.contains("no such column") => {
+                Error::Damaged { path, detail }
+            }
             // The tables are STRICT, so a value of another type or range was not written by anyone.
             None if is_unreadable_value(error) => Error::Damaged { path, detail },
             Some(ErrorCode::NotADatabase) => Error::NotAStore { path },

@@ -66,6 +66,15 @@ pub fn transfer_key(reason: TransferReason, asset: Asset, id: u64) -> String {
     format!("binance:futures:{reason}:{asset}:{id:020}")
 }
 
+/// The dedup key of what is told of a time without a store; `None` for any other event.
+pub fn storage_key(event: &Event) -> Option<String> {
+    match event {
+        Event::StorageDistrusted(event) => Some(format!("storage-distrusted:{}", event.last_resort)),
+        Event::StorageTrusted(event) => Some(format!("storage-trusted:{}", event.last_resort)),
+        _ => None,
+    }
+}
+
 /// A value of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Column<'a> {
@@ -184,6 +193,16 @@ impl Encoder {
         self.last_hash
     }
 
+    /// Goes on after a row that another encoder made.
+    pub(super) fn follow(&mut self, hash: Hash) {
+        self.last_hash = hash;
+    }
+
+    /// Goes on with another session.
+    pub(super) fn enter(&mut self, session: SessionId, mode: Mode) {
+        (self.scope.session, self.scope.mode) = (session, mode);
+    }
+
     pub fn symbol(&self, symbol: SymbolId) -> &str {
         self.symbols.get(symbol.index()).map_or("", String::as_str)
     }
@@ -265,6 +284,11 @@ impl Encoder {
                 dedup.push_str(&event.key);
                 return;
             }
+            event @ (Event::StorageDistrusted(_) | Event::StorageTrusted(_)) => {
+                entity.push_str(self.scope.session.as_str());
+                dedup.push_str(&storage_key(event).unwrap_or_default());
+                return;
+            }
             Event::DriftDetected(event) => entity.push_str(&event.subject),
             Event::LinkChanged(event) => entity.push_str(event.link.subject()),
             Event::PositionAdopted(event) => {
@@ -309,6 +333,7 @@ const fn entity_kind(event: &Event) -> &'static str {
         | Event::ReconcileStarted(_)
         | Event::ReconcileFinished(_)
         | Event::ConfigUpdated(_) => "SESSION",
+        Event::StorageDistrusted(_) | Event::StorageTrusted(_) | Event::StoreRecovered(_) => "STORE",
         Event::LinkChanged(_) => "LINK",
         Event::DriftDetected(event) => event.kind.entity_kind(),
         Event::TransferBooked(_) => "BALANCE",

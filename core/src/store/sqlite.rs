@@ -11,7 +11,7 @@ use super::head::HeadFile;
 use super::patience::{WAITS_MS, patiently};
 use super::projection::Projector;
 use super::reader::{self, Checkpoint, StoreReader};
-use super::row::{Encoder, Hash, Scope};
+use super::row::{COLUMNS, Column, Encoder, Hash, Scope};
 use super::{Error, EventLog, head, schema};
 use crate::event::{Event, Recorded};
 use crate::instrument::Instruments;
@@ -150,6 +150,7 @@ impl SqliteStore {
         let last_checkpoint = state.seq;
         let reader = StoreReader::over(connection, place.clone());
         check_symbols(&reader, instruments)?;
+        reader.check_tail(state.seq)?;
         for recorded in reader.events_after(state.seq)? {
             let recorded = recorded?;
             fold(&mut state, &recorded)?;
@@ -318,20 +319,56 @@ impl SqliteStore {
 
     fn append_one(&mut self, recorded: &Recorded) -> Result<(), Error> {
         fold(&mut self.state, recorded)?;
-        let sqlite = |error| Error::sqlite(self.place.path(), &error);
         let row = self.encoder.encode(recorded)?;
-        let columns = row.columns();
-        let hash = row.hash;
-        let insert = self.connection.prepare_cached(INSERT_EVENT).and_then(|mut statement| {
-            let values = columns.iter().map(|column| column as &dyn rusqlite::ToSql);
-            statement.execute(params_from_iter(values.chain([&hash.as_slice() as &dyn rusqlite::ToSql])))
-        });
-        if let Err(error) = insert {
+        if let Err(error) = insert(&self.connection, &row.columns(), &row.hash) {
             if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) {
                 return Err(Error::Duplicate { dedup_key: row.dedup_key.to_owned() });
             }
-            return Err(sqlite(error));
+            return Err(Error::sqlite(self.place.path(), &error));
         }
+        self.derive(recorded)
+    }
+
+    /// Takes a row of another store as it stands, with its hash, and what it says. It must be the next one.
+    pub(super) fn adopt(
+        &mut self,
+        columns: &[Column<'_>; COLUMNS],
+        hash: &Hash,
+        recorded: &Recorded,
+    ) -> Result<(), Error> {
+        self.begin()?;
+        // What is constant in a session stands in the rows that are derived from it.
+        if let Event::SessionStarted(event) = &recorded.event {
+            self.flush()?;
+            self.encoder.enter(event.session, event.mode);
+        }
+        fold(&mut self.state, recorded)?;
+        insert(&self.connection, columns, hash).map_err(|error| Error::sqlite(self.place.path(), &error))?;
+        self.encoder.follow(*hash);
+        self.derive(recorded)?;
+        if self.state.seq.is_multiple_of(REBUILD_BATCH) { self.flush() } else { Ok(()) }
+    }
+
+    /// Goes on as another session, after what was adopted.
+    pub(super) fn enter(&mut self, scope: &Scope) -> Result<(), Error> {
+        self.begin()?;
+        self.flush()?;
+        self.encoder.enter(scope.session, scope.mode);
+        Ok(())
+    }
+
+    pub(super) fn has_row(&self, seq: u64, hash: &Hash) -> bool {
+        has_row(&self.connection, seq, hash).unwrap_or(false)
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        let flushed = self.projector.flush(&self.connection, &self.state, self.encoder.scope());
+        flushed.map_err(|error| Error::sqlite(self.place.path(), &error))
+    }
+
+    /// Writes what follows from an event that was folded.
+    fn derive(&mut self, recorded: &Recorded) -> Result<(), Error> {
+        let sqlite = |error| Error::sqlite(self.place.path(), &error);
         self.rows += 1;
         if let Event::SessionStarted(event) = &recorded.event {
             let write = || -> rusqlite::Result<()> {
@@ -435,9 +472,21 @@ impl EventLog for SqliteStore {
     }
 }
 
+fn insert(connection: &Connection, columns: &[Column<'_>; COLUMNS], hash: &Hash) -> rusqlite::Result<usize> {
+    let hash = hash.as_slice();
+    let values = columns.iter().map(|column| column as &dyn rusqlite::ToSql);
+    let values = values.chain([&hash as &dyn rusqlite::ToSql]);
+    connection.prepare_cached(INSERT_EVENT)?.execute(params_from_iter(values))
+}
+
 fn fold(state: &mut State, recorded: &Recorded) -> Result<(), Error> {
     let seq = recorded.seq;
     state.apply(recorded).map_err(|error| Error::Contradiction { seq, problem: error.to_string() })
+}
+
+fn has_row(connection: &Connection, seq: u64, hash: &Hash) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare("SELECT 1 FROM event_store WHERE seq = ?1 AND hash = ?2")?;
+    statement.exists(params![seq as i64, hash.as_slice()])
 }
 
 /// The head mark must name a row of the log: a log that is shorter has lost committed rows.
@@ -452,9 +501,7 @@ fn check_mark(connection: &Connection, place: &Place, last_seq: u64) -> Result<(
         }
         Some((0, _)) => Ok(()),
         Some((marked, hash)) => {
-            let sql = "SELECT 1 FROM event_store WHERE seq = ?1 AND hash = ?2";
-            let mut statement = connection.prepare(sql).map_err(|error| Error::sqlite(path, &error))?;
-            let is_there = statement.exists(params![marked as i64, hash.as_slice()]);
+            let is_there = has_row(connection, marked, &hash);
             if is_there.map_err(|error| Error::sqlite(path, &error))? {
                 return Ok(());
             }
@@ -477,7 +524,7 @@ fn is_unfinished(place: &Place) -> Result<bool, Error> {
 }
 
 /// A symbol is kept by its place among the instruments, so the sessions of one store have the same.
-fn check_symbols(reader: &StoreReader, instruments: &Instruments) -> Result<(), Error> {
+pub(super) fn check_symbols(reader: &StoreReader, instruments: &Instruments) -> Result<(), Error> {
     let names = |instruments: &Instruments| {
         let names: Vec<String> = instruments.iter().map(|(_, instrument)| instrument.symbol.to_string()).collect();
         names.join(" ")

@@ -82,10 +82,34 @@ impl StoreReader {
 
     /// Walks the hash chain. The last event in order, and its hash.
     fn check_chain(&self, findings: &mut Vec<String>) -> Result<(u64, Hash), Error> {
-        let mut last: (u64, Hash) = (0, [0; 32]);
+        let (last, finding) = self.walk_chain((0, [0; 32]));
+        findings.extend(finding);
+        Ok(last)
+    }
+
+    /// Proves the hash chain of the events after a number, which a start folds.
+    pub(super) fn check_tail(&self, seq: u64) -> Result<(), Error> {
+        use rusqlite::OptionalExtension;
+        let hash = match seq {
+            0 => [0; 32],
+            seq => {
+                let sql = "SELECT hash FROM event_store WHERE seq = ?1";
+                let read = self.connection().query_row(sql, [seq as i64], |row| row.get::<_, Hash>(0)).optional();
+                read.map_err(|error| self.sqlite(&error))?.unwrap_or_default()
+            }
+        };
+        match self.walk_chain((seq, hash)) {
+            (_, None) => Ok(()),
+            (_, Some(detail)) => Err(Error::Damaged { path: self.path().to_owned(), detail }),
+        }
+    }
+
+    /// Walks from a row on. The last one in order, and what is wrong with the next.
+    fn walk_chain(&self, mut last: (u64, Hash)) -> ((u64, Hash), Option<String>) {
+        let first = last.0;
         let mut walk = || -> rusqlite::Result<Option<String>> {
-            let mut statement = self.connection().prepare("SELECT * FROM event_store ORDER BY seq")?;
-            let mut rows = statement.query([])?;
+            let mut statement = self.connection().prepare("SELECT * FROM event_store WHERE seq > ?1 ORDER BY seq")?;
+            let mut rows = statement.query([first as i64])?;
             let mut bytes = Vec::new();
             while let Some(row) = rows.next()? {
                 let seq = row.get::<_, i64>(0)? as u64;
@@ -110,11 +134,10 @@ impl StoreReader {
             }
             Ok(None)
         };
-        match walk() {
-            Ok(finding) => findings.extend(finding),
-            Err(error) => findings.push(format!("the log cannot be read after event {}: {error}", last.0)),
-        }
-        Ok(last)
+        let walked = walk();
+        let finding =
+            walked.unwrap_or_else(|error| Some(format!("the log cannot be read after event {}: {error}", last.0)));
+        (last, finding)
     }
 
     fn check_mark(&self, mark: Option<(u64, Hash)>, good_until: u64, findings: &mut Vec<String>) -> Result<(), Error> {

@@ -81,6 +81,15 @@ impl Line {
         }
     }
 
+    /// Goes on where the line of an earlier session ended: with its numbers, so that a late answer to one is not taken for one to
+    /// the other, and with the exchange's clock and limits. What that one still had to close is closed.
+    pub fn go_on_from(&mut self, earlier: Line) {
+        (self.last_http, self.last_socket, self.last_timer) =
+            (earlier.last_http, earlier.last_socket, earlier.last_timer);
+        (self.clock, self.limiter) = (earlier.clock, earlier.limiter);
+        self.effects.extend(earlier.effects.into_iter().filter(|effect| matches!(effect, Effect::Close { .. })));
+    }
+
     pub fn effects(&mut self) -> std::vec::Drain<'_, Effect> {
         self.effects.drain(..)
     }

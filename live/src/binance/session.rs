@@ -104,6 +104,17 @@ impl Session {
         }
     }
 
+    /// A session in the place of an earlier one of this process, which ends at once: its sockets are closed, and answers to what it
+    /// asked are heard by nobody. Numbers, the exchange's clock, limits and dead man's switches go on.
+    #[must_use]
+    pub fn after(mut earlier: Session, config: SessionConfig) -> Session {
+        earlier.sockets.stop(&mut earlier.line);
+        let mut session = Session::new(config);
+        session.guarded = earlier.guarded;
+        session.line.go_on_from(earlier.line);
+        session
+    }
+
     /// Measures the exchange's clock, opens the sockets, fetches the history, and tells `Ready` when all of them deliver.
     pub fn start(&mut self, at: Timestamp) {
         if std::mem::replace(&mut self.started, true) {
@@ -114,6 +125,9 @@ impl Session {
             self.sockets.connect(&mut self.line, at, route);
         }
         self.warming = true;
+        if !self.guarded.is_empty() {
+            self.refresh_countdown(at);
+        }
         self.settle(at);
     }
 

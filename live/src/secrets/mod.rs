@@ -64,7 +64,6 @@ pub enum Signing {
 }
 
 /// The file, read but not yet asked for anything.
-#[derive(Debug)]
 pub struct Secrets {
     path: PathBuf,
     file: File,
@@ -72,7 +71,7 @@ pub struct Secrets {
     warnings: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct File {
     mode: Option<String>,
     production: Option<Block>,
@@ -82,7 +81,7 @@ struct File {
     unknown: BTreeMap<String, IgnoredAny>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct Block {
     api_key: Option<SecretText>,
     api_secret: Option<SecretText>,
@@ -91,11 +90,20 @@ struct Block {
     unknown: BTreeMap<String, IgnoredAny>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct Web {
     secret_key: Option<SecretText>,
     #[serde(flatten)]
     unknown: BTreeMap<String, IgnoredAny>,
+}
+
+/// Shows no name of the file either: one that is not known may be a value that slipped.
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Secrets");
+        shown.field("path", &self.path).field("mode", &self.mode).field("warnings", &self.warnings);
+        shown.finish_non_exhaustive()
+    }
 }
 
 impl Secrets {

@@ -127,7 +127,7 @@ pub(super) struct Book {
     pub mode: EngineMode,
     pub down: BTreeSet<Route>,
     pub late: BTreeSet<Route>,
-    /// The account was compared in this session.
+    /// The account was compared in this session, and since a stream came back.
     pub is_compared: bool,
     /// Those that an operator gave.
     pub limits: Option<Limits>,
@@ -264,7 +264,8 @@ impl Book {
                 self.late.remove(&route);
             }
             Fact::StreamUp(route) => {
-                self.down.remove(&route);
+                // What it missed is not known before the account is compared again.
+                self.is_compared &= !self.down.remove(&route);
                 self.late.remove(&route);
             }
             Fact::Late(route) => {

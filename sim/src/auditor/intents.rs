@@ -94,7 +94,6 @@ impl Intents {
     /// A request leaves. `durable` is what the world saw of its intent in the store.
     pub fn sent(
         &mut self,
-        at: Timestamp,
         id: u64,
         ask: &Ask,
         query: &str,
@@ -102,6 +101,7 @@ impl Intents {
         book: &Book,
         findings: &mut Findings,
     ) {
+        let at = findings.at;
         if let Some(durable) = durable {
             findings.check(I2, durable, || format!("request {id} left before its intent was durable: {ask:?}"));
         }
@@ -210,19 +210,24 @@ impl Intents {
         });
     }
 
-    /// What the bot got of the answer, and may act on.
-    pub fn got(&mut self, id: u64, status: Option<u16>, body: &[u8]) {
+    /// What the bot got of the answer, and may act on. Whether it is that an order was taken.
+    pub fn got(&mut self, id: u64, status: Option<u16>, body: &[u8]) -> bool {
         if let Some(names) = self.placing.remove(&id) {
-            for (name, outcome) in names.iter().zip(wire::outcomes(status, body, names.len())) {
-                self.learn(name, outcome);
-            }
+            let outcomes = wire::outcomes(status, body, names.len());
+            names.iter().zip(&outcomes).for_each(|(name, outcome)| self.learn(name, *outcome));
+            return outcomes.contains(&Outcome::Accepted);
         }
-        let Some((name, asked_at)) = self.asking.remove(&id) else {
-            return;
-        };
+        if let Some((name, asked_at)) = self.asking.remove(&id) {
+            self.heard_of(&name, asked_at, status, body);
+        }
+        false
+    }
+
+    /// The bot got the answer to a question about an order.
+    fn heard_of(&mut self, name: &ClientOrderId, asked_at: Timestamp, status: Option<u16>, body: &[u8]) {
         let is_missing = status.is_some_and(|status| (400..500).contains(&status))
             && serde_json::from_slice::<Value>(body).ok().and_then(|body| wire::code(&body)) == Some(NO_SUCH_ORDER);
-        if let Some(sending) = self.sendings.get_mut(&name) {
+        if let Some(sending) = self.sendings.get_mut(name) {
             sending.is_absent |= is_missing && asked_at > sending.last_sent.plus(sending.window);
         }
     }
@@ -249,14 +254,10 @@ impl Intents {
         }
     }
 
-    /// Whether an order was handed to the network.
-    pub fn has_left(&self, name: &ClientOrderId) -> bool {
-        self.sendings.contains_key(name)
-    }
-
-    /// Whether the answer to the placing of an order is awaited.
-    pub fn is_awaited(&self, name: &ClientOrderId) -> bool {
-        self.sendings.get(name).is_some_and(|sending| sending.outcome == Outcome::Pending)
+    /// Whether an order was sent, and the exchange may have it for all that the bot knows.
+    pub fn may_be_there(&self, name: &ClientOrderId) -> bool {
+        let sending = self.sendings.get(name);
+        sending.is_some_and(|sending| !matches!(sending.outcome, Outcome::Pending | Outcome::Refused))
     }
 
     /// The end: names under which the exchange took more than one order.

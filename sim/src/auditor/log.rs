@@ -1,6 +1,7 @@
 //! Log: the numbers of the events have no gap (I14) and their times never go back (I23). It keeps what was logged, to hold it against
 //! what a reader finds after a crash.
 
+use alphaengine_core::event::Recorded;
 use alphaengine_core::units::Timestamp;
 
 use super::entry::Entry;
@@ -15,6 +16,8 @@ pub(super) struct Log {
     pub batches: Vec<u64>,
     /// The last event whose commit was acknowledged.
     pub acknowledged: u64,
+    /// The last event that the process appended, whether or not it was found again.
+    pub written: u64,
 }
 
 impl Log {
@@ -33,6 +36,13 @@ impl Log {
         findings.check(I23, entry.at >= last_at, || {
             format!("event {} is of {}, and the event before it of {last_at}", entry.seq, entry.at)
         });
+        if entry.seq <= self.written {
+            // Another process writes what the one before had written and lost.
+            let kept = self.batches.partition_point(|end| *end < entry.seq);
+            self.batches.truncate(kept);
+            self.acknowledged = self.acknowledged.min(last);
+        }
+        self.written = entry.seq;
         self.entries.push(entry);
     }
 
@@ -45,6 +55,16 @@ impl Log {
         if ok {
             self.acknowledged = self.acknowledged.max(last);
         }
+    }
+
+    /// A reader found the log so: what it has beyond what was written is taken as it is, and all of it is durable.
+    pub fn found(&mut self, log: &[Recorded]) {
+        let known = self.last();
+        self.entries.extend(log.iter().filter(|recorded| recorded.seq > known).map(Entry::of));
+        self.acknowledged = self.last();
+        self.written = self.acknowledged;
+        self.batches.clear();
+        self.batches.push(self.acknowledged);
     }
 
     /// A process went on after this event: what came later is not in its store. True where something was taken away.

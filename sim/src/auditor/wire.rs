@@ -20,6 +20,8 @@ pub(super) enum Ask {
     Cancel(Option<ClientOrderId>),
     CancelAll(Option<SymbolId>),
     Query(Option<ClientOrderId>),
+    /// A setting of the account or a symbol.
+    Set,
     Time,
     Other,
 }
@@ -60,6 +62,7 @@ pub(super) fn ask(method: &str, path: &str, query: &str, instruments: &Instrumen
         }
         ("GET", "/fapi/v1/order") => Ask::Query(name("origClientOrderId")),
         ("GET", "/fapi/v1/algoOrder") => Ask::Query(name("clientAlgoId")),
+        ("POST", "/fapi/v1/leverage" | "/fapi/v1/marginType" | "/fapi/v1/positionSide/dual") => Ask::Set,
         ("GET", "/fapi/v1/time") => Ask::Time,
         _ => Ask::Other,
     }
@@ -250,8 +253,6 @@ pub(super) struct OrderFrame<'a> {
 
 #[derive(Debug, serde::Deserialize)]
 pub(super) struct OrderNews<'a> {
-    #[serde(rename = "s")]
-    pub symbol: std::borrow::Cow<'a, str>,
     #[serde(rename = "c")]
     pub name: std::borrow::Cow<'a, str>,
     #[serde(rename = "i")]

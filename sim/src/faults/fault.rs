@@ -122,7 +122,7 @@ pub enum Fault {
     DuplicateFrame,
     /// The frame comes after the next one of its connection.
     Reorder,
-    /// The frame, and with it all later ones of its connection, come so much later.
+    /// The frame comes so much later, and what its connection says after it waits behind it.
     DelayFrame {
         ms: u64,
     },

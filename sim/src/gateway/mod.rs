@@ -44,7 +44,7 @@ mod user_events;
 mod wire;
 mod ws_api;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alphaengine_core::exchange::{Outcome, Outgoing};
 use alphaengine_core::id::{ClientOrderId, RequestId};
@@ -366,6 +366,12 @@ impl Gateway {
     /// Client order ids (regular and conditional) under which more than one order was taken, and how many.
     pub fn duplicate_client_ids(&self) -> Vec<(ClientOrderId, u32)> {
         self.records.reused_names()
+    }
+
+    /// The names of what is open: regular orders, without the children of conditional ones, and conditional orders, for audits.
+    pub fn open_names(&self) -> BTreeSet<ClientOrderId> {
+        let regular = self.records.open().filter(|order| order.algo_id.is_none()).map(|order| order.client_order_id);
+        regular.chain(self.records.open_algos().map(|algo| algo.client_algo_id)).collect()
     }
 
     /// Fault: the listen key expires now. Its connections are told, stay open and are silent.

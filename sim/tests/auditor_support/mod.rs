@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot run should say so at once")]
 
+mod recovery;
+mod trading;
+
 use alphaengine_core::command::Actor;
 use alphaengine_core::event::{
     CancelRequested, EngineModeChanged, Event, OrderPlaced, OrderRequested, ReconcileFinished, Recorded,
@@ -15,7 +18,7 @@ use alphaengine_core::mode::{EngineMode, Mode};
 use alphaengine_core::order::{OrderSpec, OrderType, Side};
 use alphaengine_core::risk::Limits;
 use alphaengine_core::state::State;
-use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_SECOND, Qty, Timestamp};
+use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_SECOND, Timestamp};
 use alphaengine_sim::auditor::{Auditor, Invariant, Rules, Seen};
 use alphaengine_sim::gateway::{Frame, OwnTrade, Response};
 
@@ -393,9 +396,4 @@ pub fn order_params(id: &str, spec: &OrderSpec) -> (&'static str, String) {
             format!("symbol=BTCUSDT&side={side}&type=MARKET&quantity={size}{reduce}&newClientOrderId={id}"),
         ),
     }
-}
-
-/// A quantity in steps.
-pub fn steps(size: &str) -> Qty {
-    qty(size)
 }

@@ -43,7 +43,7 @@ pub struct Family {
 
 impl Family {
     /// Whether a seed can draw it. The others are not a matter of a plan, and say so.
-    pub fn is_drawn(self: &&Family) -> bool {
+    pub fn is_drawn(&self) -> bool {
         self.draw.is_some()
     }
 }

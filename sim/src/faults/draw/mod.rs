@@ -62,7 +62,8 @@ const MOST_ENTRIES: usize = 40;
 pub fn draw(seed: u64, knobs: &Knobs) -> FaultPlan {
     let mut hand = Hand::new(seed, knobs);
     let is_allowed = |family: &&Family| knobs.families.is_empty() || knobs.families.contains(&family.code);
-    let mut allowed: Vec<&'static Family> = families().iter().filter(Family::is_drawn).filter(is_allowed).collect();
+    let mut allowed: Vec<&'static Family> =
+        families().iter().filter(|family| family.is_drawn()).filter(is_allowed).collect();
     if allowed.is_empty() {
         return FaultPlan::default();
     }

@@ -201,9 +201,9 @@ pub(super) fn slow_consumer(hand: &mut Hand<'_>) {
     let route = hand.stream();
     let on = any_frame(hand, route);
     let nth = on.nth.unwrap_or(1);
-    // Each adds to the delay of all behind it.
+    // What comes after each waits behind it.
     for step in 0..hand.between(1, 6) {
-        let ms = hand.between(100, 2_500);
+        let ms = hand.between(200, 8_000);
         hand.add(On { nth: Some(nth + 3 * step), ..on.clone() }, Fault::DelayFrame { ms });
     }
 }

@@ -1,0 +1,76 @@
+//! An Opening is what a process found when it opened its store: proof for the auditor, taken before anything is written again.
+
+use alphaengine_core::event::{Recorded, StoreRecovered};
+use alphaengine_core::id::SessionId;
+use alphaengine_core::instrument::Instruments;
+use alphaengine_core::state::State;
+use alphaengine_core::store::{self, Place, SqliteStore, StoreReader};
+
+/// What a store held when it was opened.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub session: SessionId,
+    pub log: Vec<Recorded>,
+    /// What the writer recovered.
+    pub state: State,
+    /// What all events add up to, and what the newest checkpoint and those after it do.
+    pub replayed: [u8; 32],
+    pub from_checkpoint: Option<[u8; 32]>,
+    /// The hash after the event that a dead process knew last.
+    pub at_last_words: Option<[u8; 32]>,
+    pub head: Option<u64>,
+    pub chain_holds: bool,
+    pub salvaged: Option<StoreRecovered>,
+}
+
+impl Opening {
+    /// Reads the store with a reader of its own.
+    pub fn look(
+        place: &Place,
+        store: &SqliteStore,
+        session: SessionId,
+        instruments: &Instruments,
+        last_words: Option<u64>,
+        salvaged: Option<StoreRecovered>,
+    ) -> Result<Opening, store::Error> {
+        let reader = StoreReader::open(place)?;
+        let log = reader.events()?.collect::<Result<Vec<_>, _>>()?;
+        let mut state = State::new(instruments);
+        let mut at_last_words = None;
+        let mut from_checkpoint = reader.checkpoint()?.map(|checkpoint| checkpoint.state);
+        for recorded in &log {
+            let seq = recorded.seq;
+            let contradiction = |error: alphaengine_core::state::Error| store::Error::Contradiction { seq, problem: error.to_string() };
+            state.apply(recorded).map_err(contradiction)?;
+            if Some(seq) == last_words {
+                at_last_words = Some(state.hash());
+            }
+            if let Some(state) = from_checkpoint.as_mut().filter(|state| state.seq < seq) {
+                state.apply(recorded).map_err(contradiction)?;
+            }
+        }
+        let verdict = reader.verify()?;
+        Ok(Opening {
+            session,
+            state: store.state().clone(),
+            replayed: state.hash(),
+            from_checkpoint: from_checkpoint.map(|state| state.hash()),
+            at_last_words,
+            head: place.disk().read(&head_of(place)).ok().and_then(|bytes| marked(&bytes)),
+            chain_holds: verdict.findings.is_empty(),
+            salvaged,
+            log,
+        })
+    }
+}
+
+fn head_of(place: &Place) -> std::path::PathBuf {
+    let mut name = place.path().as_os_str().to_owned();
+    name.push(".head");
+    name.into()
+}
+
+/// The number in a head mark.
+fn marked(bytes: &[u8]) -> Option<u64> {
+    std::str::from_utf8(bytes).ok()?.split_whitespace().next()?.parse().ok()
+}
