@@ -35,9 +35,18 @@ fn a_campaign_says_what_it_broke_what_it_checked_and_what_that_did_to_the_strate
         assert!(law["law"].as_str().unwrap().starts_with('I') && law["checked"].is_u64(), "{law}");
     }
     assert_eq!(report["pairs"], 6, "few seeds all have a run without faults beside them");
-    for figure in
-        ["pnl", "max_drawdown", "slippage", "fees", "orders", "fills", "refused_entries", "safe_s", "away_s", "restarts"]
-    {
+    for figure in [
+        "pnl",
+        "max_drawdown",
+        "slippage",
+        "fees",
+        "orders",
+        "fills",
+        "refused_entries",
+        "safe_s",
+        "away_s",
+        "restarts",
+    ] {
         for part in ["fault_free", "with_faults", "difference"] {
             for value in ["p5", "median", "p95", "worst"] {
                 let value = &report["effects"][figure][part][value];

@@ -259,6 +259,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             Input::Exchange(update) => self.on_exchange(update)?,
             Input::Operator(command) => self.on_operator(command)?,
             Input::Ready => self.on_ready()?,
+            // What fell due at this very instant, after it began.
+            Input::Wake if at >= self.due => self.on_due()?,
             Input::Wake => {}
             Input::Stop { policy, reason } => self.on_stop(policy, reason)?,
             Input::End => self.on_end()?,

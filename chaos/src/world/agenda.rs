@@ -18,19 +18,52 @@ pub(crate) struct Life(pub u64);
 #[derive(Debug)]
 pub(crate) enum Happening {
     /// A request reaches the exchange.
-    Request { life: Life, request: Box<HttpRequest>, deadline: Timestamp, is_given_up: bool, faults: Vec<Fault> },
+    Request {
+        life: Life,
+        request: Box<HttpRequest>,
+        deadline: Timestamp,
+        is_given_up: bool,
+        faults: Vec<Fault>,
+    },
     /// An answer, or the certainty that there is none, reaches the bot.
-    Answer { life: Life, id: HttpId, answer: Result<HttpResponse, TransportError> },
+    Answer {
+        life: Life,
+        id: HttpId,
+        answer: Result<HttpResponse, TransportError>,
+    },
     /// A request for a stream connection reaches the exchange.
-    Connect { life: Life, socket: SocketId, url: String, faults: Vec<Fault> },
-    Opened { life: Life, socket: SocketId },
-    Closed { life: Life, socket: SocketId, why: String },
-    Frame { life: Life, socket: SocketId, text: Arc<str> },
+    Connect {
+        life: Life,
+        socket: SocketId,
+        url: String,
+        faults: Vec<Fault>,
+    },
+    Opened {
+        life: Life,
+        socket: SocketId,
+    },
+    Closed {
+        life: Life,
+        socket: SocketId,
+        why: String,
+    },
+    Frame {
+        life: Life,
+        socket: SocketId,
+        text: Arc<str>,
+    },
     /// A text of the bot reaches the exchange.
-    Text { connection: ConnectionId, text: String },
-    Pong { connection: ConnectionId },
+    Text {
+        connection: ConnectionId,
+        text: String,
+    },
+    Pong {
+        connection: ConnectionId,
+    },
     /// The bot's end of a connection is gone, and the exchange learns of it.
-    HangUp { connection: ConnectionId },
+    HangUp {
+        connection: ConnectionId,
+    },
     /// The supervisor starts the process.
     Begin,
     /// A moment of the plan.

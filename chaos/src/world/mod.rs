@@ -25,7 +25,7 @@ use alphaengine_core::market::MarketUpdate;
 use alphaengine_core::strategy::Strategy;
 use alphaengine_core::units::{NANOS_PER_SECOND, Timestamp};
 use alphaengine_live::binance::ApiKey;
-use alphaengine_sim::auditor::{Auditor, Rules, Seen};
+use alphaengine_sim::auditor::{Auditor, Invariant, Rules, Seen};
 use alphaengine_sim::faults::{DiskFile, DiskOp, Fault, FaultPlan, Faults};
 use alphaengine_sim::gateway::{Gateway, GatewayConfig};
 
@@ -41,6 +41,7 @@ use crate::error::Error;
 use crate::report::RunReport;
 use crate::scenario::{RunOptions, Scenario};
 
+const MOST_WAKES_AT_ONCE: u32 = 1_000;
 const KEY: &str = "key";
 const SECRET: &str = "secret";
 
@@ -114,6 +115,8 @@ struct World<'a, S: Strategy> {
     untold: Vec<MarketUpdate>,
     phase: Phase,
     steps: u64,
+    woken_at: Timestamp,
+    wakes_now: u32,
     /// The disk lost or changed what it had acknowledged, or may still: a sync that lied, a bit that flipped, an old copy.
     disk_lied: bool,
 }
@@ -125,7 +128,8 @@ impl<'a, S: Strategy> World<'a, S> {
             return Err(Error::TimeWentBack(pair[1].at));
         }
         S::new(&scenario.params, &scenario.instruments).map_err(Error::Strategy)?;
-        let signer = alphaengine_live::binance::Signer::hmac(SECRET).map_err(|error| Error::Session(error.to_string()))?;
+        let signer =
+            alphaengine_live::binance::Signer::hmac(SECRET).map_err(|error| Error::Session(error.to_string()))?;
         let config = GatewayConfig {
             key: KEY.into(),
             secret: Some(SECRET.into()),
@@ -168,6 +172,8 @@ impl<'a, S: Strategy> World<'a, S> {
             untold: Vec::new(),
             phase: Phase::Faults,
             steps: 0,
+            woken_at: Timestamp::MIN,
+            wakes_now: 0,
             disk_lied: false,
         })
     }
@@ -207,8 +213,20 @@ impl<'a, S: Strategy> World<'a, S> {
             self.flush_frames();
         } else if wake <= at {
             self.wake();
+            self.count_wakes();
         } else {
             self.market_goes_on();
+        }
+    }
+
+    /// A bot that wants to be woken again and again at one time makes no headway.
+    fn count_wakes(&mut self) {
+        self.wakes_now = if self.woken_at == self.now { self.wakes_now + 1 } else { 0 };
+        self.woken_at = self.now;
+        if self.wakes_now > MOST_WAKES_AT_ONCE {
+            let sentence = || format!("the bot was woken {MOST_WAKES_AT_ONCE} times at one moment and wants more");
+            self.auditor.check(Invariant::I22, self.now, self.steps, false, sentence);
+            self.phase = Phase::Over;
         }
     }
 

@@ -40,7 +40,8 @@ impl Opening {
         let mut from_checkpoint = reader.checkpoint()?.map(|checkpoint| checkpoint.state);
         for recorded in &log {
             let seq = recorded.seq;
-            let contradiction = |error: alphaengine_core::state::Error| store::Error::Contradiction { seq, problem: error.to_string() };
+            let contradiction =
+                |error: alphaengine_core::state::Error| store::Error::Contradiction { seq, problem: error.to_string() };
             state.apply(recorded).map_err(contradiction)?;
             if Some(seq) == last_words {
                 at_last_words = Some(state.hash());

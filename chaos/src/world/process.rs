@@ -119,7 +119,10 @@ impl<S: Strategy> Factory for Maker<'_, S> {
 pub(super) enum Stage<'a, S: Strategy> {
     Down,
     /// It asks for the rules and the account.
-    Boot { bootstrap: Box<Bootstrap>, timers: BTreeSet<(Timestamp, TimerId)> },
+    Boot {
+        bootstrap: Box<Bootstrap>,
+        timers: BTreeSet<(Timestamp, TimerId)>,
+    },
     Trade(Box<Trader<Maker<'a, S>>>),
 }
 

@@ -173,8 +173,7 @@ impl<S: Strategy> World<'_, S> {
     fn handle(&mut self, life: Life, request: &HttpRequest) -> Response {
         let headers = [("x-mbx-apikey".to_owned(), KEY.to_owned())];
         let (method, path, query) = (request.method.name(), request.path, request.query.as_str());
-        let asked =
-            Request { method, path, query, headers: if request.with_key { &headers } else { &[] }, body: b"" };
+        let asked = Request { method, path, query, headers: if request.with_key { &headers } else { &[] }, body: b"" };
         let response = self.venue.gateway.handle(self.now, &asked);
         let (status, headers, body) = (response.status, response.headers.as_slice(), response.body.as_slice());
         let seen = Seen::Answered { id: number(life, request.id), method, path, query, status, headers, body };
@@ -201,7 +200,9 @@ impl<S: Strategy> World<'_, S> {
                             self.agenda.put(at, Happening::Pong { connection: id });
                         }
                     }
-                    Frame::Close { code, reason } => self.end_connection(id, &format!("closed by the exchange: {code} {reason}")),
+                    Frame::Close { code, reason } => {
+                        self.end_connection(id, &format!("closed by the exchange: {code} {reason}"))
+                    }
                 }
             }
         }
