@@ -150,6 +150,7 @@ impl SqliteStore {
         let last_checkpoint = state.seq;
         let reader = StoreReader::over(connection, place.clone());
         check_symbols(&reader, instruments)?;
+        // What is folded below was never seen by this process. The head mark knows its last row only.
         reader.check_tail(state.seq)?;
         for recorded in reader.events_after(state.seq)? {
             let recorded = recorded?;
