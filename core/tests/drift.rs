@@ -102,6 +102,35 @@ fn an_order_that_the_exchange_has_forgotten_after_days_ends_and_a_younger_one_do
 }
 
 #[test]
+fn a_setting_that_the_snapshot_does_not_tell_is_not_called_refused() {
+    let mut venue = Venue::new();
+    let mut desk = venue.boot(live());
+    let sent = desk.operator("a", OperatorOrder::SetLeverage { symbol: BTC, leverage: 5 });
+    desk.lost(sent[0].id);
+    venue.wait(&mut desk, 70);
+    assert_eq!(errors(&desk), [], "nothing is known of it");
+    venue.account.settings = vec![(Some(BTC), Setting::Leverage { leverage: 20 })];
+    venue.wait(&mut desk, 70);
+    assert_eq!(errors(&desk).len(), 1, "now it is");
+}
+
+#[test]
+fn an_order_is_never_made_smaller_than_what_it_traded() {
+    let mut venue = Venue::new();
+    let mut desk = venue.boot(live());
+    let name = desk.placed(limit("3", "95"));
+    let order_id = desk.state().orders[&name].order_id;
+    desk.fill(name, "2", "95");
+    venue.trade(desk.now, order_id + 1, order_id, "2", "95");
+    venue.position("2", "95");
+    venue.holds("9999.924");
+    venue.open_order(name, order_id, limit("1", "95"));
+    venue.account.orders[0].filled = qty("2");
+    venue.wait(&mut desk, 70);
+    assert_eq!((desk.state().orders[&name].qty, desk.state().orders[&name].filled), (qty("3"), qty("2")));
+}
+
+#[test]
 fn an_operators_order_that_never_arrived_is_a_command_that_failed() {
     let mut venue = Venue::new();
     let mut desk = venue.boot(live());
