@@ -61,14 +61,14 @@ impl<S: Strategy> Factory for Maker<'_, S> {
         if life == 0 { self.session } else { session_id(&format!("{} {life}", self.session.as_str())) }
     }
 
-    fn open(&mut self, session: SessionId) -> Result<(Self::Log, State), store::Error> {
+    fn open(&mut self, session: SessionId, is_doubtful: bool) -> Result<(Self::Log, State), store::Error> {
         let scope = Scope::binance_futures(Mode::Chaos, session, "main");
         let instruments = &self.known.instruments;
         let (now, last_words) = {
             let watch = self.watch.borrow();
             (watch.now, watch.last_words)
         };
-        let (store, salvaged) = SqliteStore::open_or_salvage(&self.place, scope, instruments, now, false)?;
+        let (store, salvaged) = SqliteStore::open_or_salvage(&self.place, scope, instruments, now, is_doubtful)?;
         let opening =
             Opening::look(&self.place, &store, session, instruments, last_words.map(|(seq, _)| seq), salvaged)?;
         let state = store.recovered().state;
