@@ -252,6 +252,10 @@ impl<'a, S: Strategy> World<'a, S> {
                 self.auditor.see(now, self.steps, Seen::Market(update));
                 self.venue.gateway.market_moves(now, update);
                 self.untold.push(*update);
+                // Where nothing takes any time, each update is answered before the next one, as in a backtest.
+                if self.options.instant {
+                    break;
+                }
             }
             self.meter.moved(now, &self.venue.gateway);
         } else {
@@ -344,6 +348,7 @@ impl<'a, S: Strategy> World<'a, S> {
             checks: self.auditor.checks().clone(),
             violations: self.auditor.violations().to_vec(),
             effect,
+            orders: self.meter.take_orders(),
             trace: self.trace.into_lines(),
             store,
         }
