@@ -321,6 +321,7 @@ impl<'a, S: Strategy> World<'a, S> {
 
     /// Marks and quotes are told each second although nothing moves.
     fn second(&mut self) {
+        self.auditor.see(self.now, self.steps, Seen::MarketStands);
         self.venue.gateway.market_stands(self.now, self.now);
         self.flush_frames();
         self.look_for_quiet();

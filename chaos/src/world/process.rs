@@ -35,6 +35,13 @@ const RECV_WINDOW_MS: u32 = 2_000;
 /// How long the supervisor waits before it starts a process again that ended by itself.
 const RESTART_AFTER: Nanos = 5 * NANOS_PER_SECOND;
 
+/// The dead man's switch, where it is set.
+const COUNTDOWN: Nanos = 120 * NANOS_PER_SECOND;
+/// Events between two checkpoints of the store.
+const CHECKPOINT_EVERY: u64 = 60;
+/// So often a listen key is kept alive, so that a run of minutes sees it.
+const KEEPALIVE: Nanos = 60 * NANOS_PER_SECOND;
+
 const STORE: &str = "bot.db";
 const WAL: &str = "bot.db-wal";
 const HEAD: &str = "bot.db.head";
@@ -68,9 +75,11 @@ impl<S: Strategy> Factory for Maker<'_, S> {
             let watch = self.watch.borrow();
             (watch.now, watch.last_words)
         };
-        let (store, salvaged) = SqliteStore::open_or_salvage(&self.place, scope, instruments, now, is_doubtful)?;
+        let (mut store, salvaged) = SqliteStore::open_or_salvage(&self.place, scope, instruments, now, is_doubtful)?;
         let opening =
             Opening::look(&self.place, &store, session, instruments, last_words.map(|(seq, _)| seq), salvaged)?;
+        // A run is short: else it would never recover from one.
+        store.checkpoint_every(CHECKPOINT_EVERY);
         let state = store.recovered().state;
         let mut watch = self.watch.borrow_mut();
         watch.uncommitted = 0;
@@ -110,6 +119,10 @@ impl<S: Strategy> Factory for Maker<'_, S> {
             hedge: self.known.hedge,
             used_weight: self.known.used_weight,
             silence: if self.is_instant { Silence::ALLOWED } else { Silence::default() },
+            listen_key_keepalive: KEEPALIVE,
+            // Two ways in which a session may be run, each in some of the runs.
+            batch_orders: !self.is_instant && self.seed.is_multiple_of(4),
+            countdown: (!self.is_instant && self.seed % 4 == 1).then_some(COUNTDOWN),
             ..SessionConfig::new(hosts(), Some(self.key.clone()), self.known.instruments.clone())
         }
     }
@@ -314,7 +327,7 @@ impl<'a, S: Strategy> World<'a, S> {
             scenario: self.scenario,
             known,
             key: self.key.clone(),
-            seed: self.options.seed ^ self.process.life.0,
+            seed: self.options.seed,
             is_instant: self.options.instant,
             session,
             place: self.place(),
@@ -403,6 +416,8 @@ impl<'a, S: Strategy> World<'a, S> {
             let seen = Seen::Stepped { mode, reconciled, state: engine.state() };
             self.auditor.see(self.now, self.steps, seen);
         }
+        let until = engine.heard_until();
+        self.auditor.see(self.now, self.steps, Seen::StrategyHeard { until });
         self.note_trust(problem);
         self.note_mode(mode);
         let life = self.process.life;

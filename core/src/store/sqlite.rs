@@ -18,7 +18,7 @@ use crate::instrument::Instruments;
 use crate::report::EquityPoint;
 use crate::state::State;
 
-/// Events between two checkpoints.
+/// Events between two checkpoints, unless the writer was told otherwise.
 const CHECKPOINT_EVERY: u64 = 50_000;
 /// Events after which a rebuild writes what it has.
 const REBUILD_BATCH: u64 = 20_000;
@@ -36,6 +36,7 @@ pub struct SqliteStore {
     instruments: Instruments,
     in_transaction: bool,
     last_checkpoint: u64,
+    checkpoint_every: u64,
     rows: u64,
     /// Removes the files again if they were never finished.
     is_new: bool,
@@ -166,6 +167,7 @@ impl SqliteStore {
             instruments: instruments.clone(),
             in_transaction: false,
             last_checkpoint,
+            checkpoint_every: CHECKPOINT_EVERY,
             rows: 0,
             is_new: false,
             has_failed: false,
@@ -203,6 +205,11 @@ impl SqliteStore {
     /// The state to recover with: what the file adds up to now.
     pub fn recovered(&self) -> Checkpoint {
         Checkpoint { seq: self.state.seq, state: self.state.clone() }
+    }
+
+    /// Keeps the folded state after so many events each.
+    pub fn checkpoint_every(&mut self, events: u64) {
+        self.checkpoint_every = events.max(1);
     }
 
     /// Keeps the folded state, so that the next recovery begins here.
@@ -308,7 +315,7 @@ impl SqliteStore {
         if !self.in_transaction {
             return Ok(());
         }
-        if self.state.seq - self.last_checkpoint >= CHECKPOINT_EVERY {
+        if self.state.seq - self.last_checkpoint >= self.checkpoint_every {
             self.write_checkpoint()?;
         }
         let sqlite = |error| Error::sqlite(self.place.path(), &error);

@@ -126,6 +126,7 @@ impl Auditor {
             Seen::Committed { ok } => self.log.commit(ok),
             Seen::StreamTruth { route, fresh } => self.freshness.truth(at, route, fresh),
             Seen::Stepped { reconciled, state, .. } => self.stepped(reconciled, state),
+            Seen::MarketStands => self.clock.market(at),
             Seen::Market(update) => {
                 self.exposure.market(update);
                 self.clock.market(update.at);
