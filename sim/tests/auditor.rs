@@ -94,6 +94,45 @@ fn i2_a_request_without_an_intent_is_caught() {
 }
 
 #[test]
+fn i2_without_a_store_what_closes_needs_no_intent_and_what_opens_does() {
+    let mut stage = Stage::new();
+    stage.exchange.listen_to_user();
+    stage.trades("ae-1", buy("0.5"));
+    stage.see(Seen::StorageDistrusted);
+    stage.sends("last-1", &sell("0.5").reduce_only(), Way::AnswerLost);
+    stage.books();
+    // Opening a store is not trusting it.
+    stage.began();
+    stage.sends("last-2", &sell("0.5").reduce_only(), Way::AnswerLost);
+    stage.is_clean(Invariant::I2);
+    stage.is_clean(Invariant::I26);
+    stage.wait_ms(10_000);
+    stage.sends("last-3", &buy("0.5"), Way::AnswerLost);
+    stage.breaks("I2 I26");
+    let seen = stage.auditor.violations().len();
+    stage.see(Seen::StorageTrusted);
+    stage.sends("last-4", &sell("0.1").reduce_only(), Way::Lost);
+    let laws: Vec<Invariant> = stage.auditor.violations()[seen..].iter().map(|found| found.invariant).collect();
+    assert_eq!(laws, [Invariant::I2], "on a store it needs one");
+}
+
+#[test]
+fn i2_without_a_store_an_order_that_cannot_but_close_its_side_needs_no_intent() {
+    let mut stage = Stage::new();
+    stage.see(Seen::StorageDistrusted);
+    stage.wait_ms(10_000);
+    let order = |side: &str, of: &str, name: &str| {
+        format!("symbol=BTCUSDT&side={side}&positionSide={of}&type=MARKET&quantity=0.5&newClientOrderId={name}")
+    };
+    for (side, of) in [("SELL", "LONG"), ("BUY", "SHORT")] {
+        stage.asks("POST", "/fapi/v1/order", &order(side, of, &format!("last-{side}")), None, Way::Lost);
+    }
+    stage.is_clean(Invariant::I2);
+    stage.asks("POST", "/fapi/v1/order", &order("BUY", "LONG", "last-3"), None, Way::Lost);
+    stage.breaks("I2 I26");
+}
+
+#[test]
 fn i2_a_request_that_is_not_its_intent_is_caught() {
     let mut stage = Stage::new();
     stage.wants("ae-1", buy("0.5"));

@@ -76,10 +76,15 @@ impl Freshness {
         }
     }
 
+    /// A store was opened. It is not trusted for that, where the one before failed.
     pub fn process_began(&mut self) {
         self.is_reconciled = false;
-        self.distrusted = None;
         self.untold_since = None;
+    }
+
+    /// The next process knows nothing of the distrust of this one.
+    pub fn process_ended(&mut self) {
+        self.distrusted = None;
     }
 
     pub fn distrusted(&mut self, at: Timestamp) {
@@ -210,14 +215,15 @@ impl Freshness {
 
     /// A request leaves.
     pub fn sent(&self, at: Timestamp, ask: &Ask, book: &Book, rules: &Rules, findings: &mut Findings) {
-        let (names, places): (Vec<_>, bool) = match ask {
-            Ask::Place(orders) => (orders.iter().map(|order| order.name).collect(), true),
-            Ask::Modify(name) => (name.iter().copied().collect(), false),
-            _ => return,
+        // What an order does, its own words say; what a change does, only the order that is changed.
+        let opening = match ask {
+            Ask::Place(orders) => orders.iter().find(|order| !order.only_reduces()).map(|order| order.name),
+            Ask::Modify(name) => {
+                name.filter(|name| book.orders.get(name).is_some_and(|life| !life.spec.only_reduces()))
+            }
+            _ => None,
         };
-        // What has no intent is not known to close anything.
-        let opens = |name| book.orders.get(name).map_or(places, |life| !life.spec.only_reduces());
-        let Some(name) = names.iter().find(|name| opens(name)) else {
+        let Some(name) = opening else {
             return;
         };
         let grace = rules.recv_window.saturating_add(NANOS_PER_SECOND);

@@ -48,6 +48,8 @@ pub(super) struct Intents {
     asking: BTreeMap<u64, (ClientOrderId, Timestamp)>,
     /// The number under which the exchange has an order of this name.
     numbers: BTreeMap<ClientOrderId, u64>,
+    /// There is no store that could hold an intent.
+    is_without_store: bool,
 }
 
 impl Intents {
@@ -97,7 +99,7 @@ impl Intents {
         }
     }
 
-    /// A request leaves. `durable` is what the world saw of its intent in the store.
+    /// A request leaves. `durable` is what the world saw of its intent in the store; without a store what closes needs none.
     pub fn sent(
         &mut self,
         id: u64,
@@ -134,7 +136,10 @@ impl Intents {
     fn place(&mut self, at: Timestamp, window: Nanos, order: &Placing, book: &Book, findings: &mut Findings) {
         let name = order.name;
         let life = book.own(&name);
-        findings.check(I2, life.is_some(), || format!("order {name} left, and no intent in the log has this name"));
+        let needs_intent = !self.is_without_store || !order.only_reduces();
+        findings.check(I2, life.is_some() || !needs_intent, || {
+            format!("order {name} left, and no intent in the log has this name")
+        });
         if let Some(life) = life {
             findings.check(I2, is_as_wanted(order, life), || {
                 format!("order {name} left as {order:?}, and its intent in the log is {:?}", life.spec)
@@ -252,8 +257,13 @@ impl Intents {
         }
     }
 
+    pub fn distrusted(&mut self, is_without_store: bool) {
+        self.is_without_store = is_without_store;
+    }
+
     /// The process ended: nobody will ever hear the answers that were on their way.
     pub fn process_ended(&mut self) {
+        self.is_without_store = false;
         self.asking.clear();
         for name in std::mem::take(&mut self.placing).into_values().flatten() {
             self.learn(&name, Outcome::Unknown);

@@ -97,6 +97,7 @@ impl Auditor {
             // What is sent from here on is the next process's, whether or not it has begun to trade: first it asks for the rules.
             Seen::ProcessEnded => {
                 self.intents.process_ended();
+                self.freshness.process_ended();
                 self.limits.process_ended();
                 self.clock.process_ended();
             }
@@ -132,8 +133,14 @@ impl Auditor {
                 self.clock.market(update.at);
             }
             Seen::StrategyHeard { until } => self.clock.strategy_heard(at, until, &mut self.findings),
-            Seen::StorageDistrusted => self.freshness.distrusted(at),
-            Seen::StorageTrusted => self.freshness.trusted(),
+            Seen::StorageDistrusted => {
+                self.freshness.distrusted(at);
+                self.intents.distrusted(true);
+            }
+            Seen::StorageTrusted => {
+                self.freshness.trusted();
+                self.intents.distrusted(false);
+            }
             Seen::FaultsOver => self.freshness.faults_over(at),
         }
     }

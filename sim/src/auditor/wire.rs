@@ -3,7 +3,7 @@
 use alphaengine_core::id::ClientOrderId;
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::SymbolId;
-use alphaengine_core::order::Side;
+use alphaengine_core::order::{PositionSide, Side};
 use alphaengine_core::units::{NANOS_PER_MILLI, Nanos, Qty};
 use serde_json::Value;
 
@@ -33,8 +33,21 @@ pub(super) struct Placing {
     pub symbol: Option<SymbolId>,
     pub side: Option<Side>,
     pub qty: Qty,
+    pub position_side: PositionSide,
     pub reduce_only: bool,
     pub close_position: bool,
+}
+
+impl Placing {
+    /// Whether it can only make a position smaller, whatever anybody meant by it (section 6.3).
+    pub fn only_reduces(&self) -> bool {
+        let against = match self.position_side {
+            PositionSide::Both => false,
+            PositionSide::Long => self.side == Some(Side::Sell),
+            PositionSide::Short => self.side == Some(Side::Buy),
+        };
+        self.reduce_only || self.close_position || against
+    }
 }
 
 /// What a request uses up.
@@ -82,6 +95,11 @@ fn placing_of<'a>(get: impl Fn(&str) -> Option<&'a str>, name_key: &str, instrum
             _ => None,
         },
         qty: get("quantity").and_then(|qty| qty.parse().ok()).unwrap_or(Qty::ZERO),
+        position_side: match get("positionSide") {
+            Some("LONG") => PositionSide::Long,
+            Some("SHORT") => PositionSide::Short,
+            _ => PositionSide::Both,
+        },
         reduce_only: get("reduceOnly").is_some_and(|flag| flag.eq_ignore_ascii_case("true")),
         close_position: get("closePosition").is_some_and(|flag| flag.eq_ignore_ascii_case("true")),
     }
