@@ -66,6 +66,11 @@ impl SharedFaults {
         SharedFaults { faults: Arc::new(Mutex::new(Faults::new(plan))), lied: Arc::default() }
     }
 
+    /// For a disk.
+    fn in_force(&self) -> Option<Box<dyn DiskFaults>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -151,7 +156,7 @@ impl<'a, S: Strategy> World<'a, S> {
         let disk = SimDisk::get();
         disk.begin_run(options.seed);
         let faults = SharedFaults::new(plan.clone());
-        disk.set_faults(Some(Box::new(faults.clone())));
+        disk.set_faults(faults.in_force());
         Ok(World {
             scenario,
             options: *options,

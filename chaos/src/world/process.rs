@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 use super::agenda::{Happening, Life};
 use super::log::{LogNews, Watch, WatchedLog};
 use super::opening::Opening;
-use super::{Phase, World};
+use super::{Phase, SharedFaults, World};
 use crate::disk::{Image, SimDisk};
 use crate::report::StoreFiles;
 use crate::scenario::Scenario;
@@ -56,6 +56,8 @@ pub(super) struct Maker<'a, S> {
     /// Of the process; those of its lives derive from it.
     session: SessionId,
     place: Place,
+    disk: SimDisk,
+    faults: SharedFaults,
     watch: Rc<RefCell<Watch>>,
     strategy: PhantomData<S>,
 }
@@ -76,8 +78,12 @@ impl<S: Strategy> Factory for Maker<'_, S> {
             (watch.now, watch.last_words)
         };
         let (mut store, salvaged) = SqliteStore::open_or_salvage(&self.place, scope, instruments, now, is_doubtful)?;
-        let opening =
-            Opening::look(&self.place, &store, session, instruments, last_words.map(|(seq, _)| seq), salvaged)?;
+        // Whoever looks on has good eyes, and does not use up what the plan has for the bot.
+        self.disk.set_faults(None);
+        let last_seq = last_words.map(|(seq, _)| seq);
+        let opening = Opening::look(&self.place, &store, session, instruments, last_seq, salvaged);
+        self.disk.set_faults(self.faults.in_force());
+        let opening = opening?;
         // A run is short: else it would never recover from one.
         store.checkpoint_every(CHECKPOINT_EVERY);
         let state = store.recovered().state;
@@ -331,6 +337,8 @@ impl<'a, S: Strategy> World<'a, S> {
             is_instant: self.options.instant,
             session,
             place: self.place(),
+            disk: self.disk.clone(),
+            faults: self.faults.clone(),
             watch: Rc::clone(&self.watch),
             strategy: PhantomData,
         };
