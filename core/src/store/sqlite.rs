@@ -299,11 +299,16 @@ impl SqliteStore {
         written
     }
 
+    /// Runs a statement that is run again and again, so that it is prepared once.
+    fn run(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    }
+
     fn begin(&mut self) -> Result<(), Error> {
         if !self.in_transaction {
             // Immediate: one that upgrades later gets BUSY at once, whatever the timeout.
             // Who else writes has to end first; nothing of ours is written yet, so nothing is in doubt meanwhile.
-            patiently(|| self.connection.execute_batch("BEGIN IMMEDIATE"))
+            patiently(|| self.run("BEGIN IMMEDIATE"))
                 .map_err(|error| Error::sqlite(self.place.path(), &error))?;
             self.in_transaction = true;
         }
@@ -320,7 +325,7 @@ impl SqliteStore {
         }
         let sqlite = |error| Error::sqlite(self.place.path(), &error);
         self.projector.flush(&self.connection, &self.state, self.encoder.scope()).map_err(sqlite)?;
-        self.connection.execute_batch("COMMIT").map_err(sqlite)?;
+        self.run("COMMIT").map_err(sqlite)?;
         self.in_transaction = false;
         self.head.write(self.state.seq, &self.encoder.last_hash())
     }
