@@ -308,8 +308,7 @@ impl SqliteStore {
         if !self.in_transaction {
             // Immediate: one that upgrades later gets BUSY at once, whatever the timeout.
             // Who else writes has to end first; nothing of ours is written yet, so nothing is in doubt meanwhile.
-            patiently(|| self.run("BEGIN IMMEDIATE"))
-                .map_err(|error| Error::sqlite(self.place.path(), &error))?;
+            patiently(|| self.run("BEGIN IMMEDIATE")).map_err(|error| Error::sqlite(self.place.path(), &error))?;
             self.in_transaction = true;
         }
         Ok(())
