@@ -242,6 +242,16 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         }
     }
 
+    /// Begins before the first input, so that the beginning is durable when this returns: whether a store that failed can be written
+    /// again is known only then. What is due at `at` waits for the first step.
+    pub fn begin_durably(&mut self, at: Timestamp) -> Result<(), Error> {
+        let begun = self.begin(at).and_then(|()| self.persist());
+        if begun.is_err() {
+            self.life = Life::Stopped;
+        }
+        begun
+    }
+
     #[inline]
     fn take(&mut self, at: Timestamp, input: Input<'_>) -> Result<(), Error> {
         if planted::has(Bug::SendBeforePersist) {
@@ -250,6 +260,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         }
         if self.life != Life::Begun {
             self.begin(at)?;
+            self.on_due()?;
         }
         if at != self.now {
             self.advance(at)?;
@@ -412,8 +423,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             config: self.config.description.clone(),
         };
         self.record(Source::Bot, None, None, started)?;
-        self.record_preface()?;
-        self.on_due()
+        self.record_preface()
     }
 
     /// A recovered engine has not heard any price yet, so it counts what it holds at cost.

@@ -554,6 +554,31 @@ mod rounds {
     }
 
     #[test]
+    fn an_order_that_is_over_is_not_adopted_from_a_list_that_is_old() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let (canceled, id) = desk.place(limit("2", "80"));
+        desk.answer(id.unwrap(), Outcome::Placed { order_id: 4 });
+        let (filled, id) = desk.place(buy("1"));
+        desk.answer(id.unwrap(), Outcome::Placed { order_id: 5 });
+        desk.update(canceled, Execution::Canceled);
+        desk.fill(filled, "1", "100");
+        venue.position("1", "100");
+        venue.holds("9999.96");
+        venue.open_order(canceled, 4, limit("2", "80"));
+        venue.open_order(filled, 5, buy("1"));
+        venue.wait(&mut desk, 40);
+        assert_eq!(drifts(&desk), [""; 0]);
+        assert_eq!(desk.state().orders.len(), 0);
+        // One that was made larger after its last fill is open again, whoever did it.
+        venue.account.orders.clear();
+        venue.open_order(filled, 5, buy("3"));
+        venue.wait(&mut desk, 60);
+        assert_eq!(drifts(&desk), [format!("OrderForeign {filled}: NOT OPEN / OPEN")]);
+        check(&desk);
+    }
+
+    #[test]
     fn what_moved_while_the_snapshot_was_on_its_way_is_not_judged_by_it() {
         let mut venue = Venue::new();
         let mut desk = venue.boot(live());

@@ -152,8 +152,6 @@ pub struct Trader<F: Factory> {
     /// Failures since the store was last steady.
     failures: u32,
     trusted_at: Timestamp,
-    /// What the store is to be told of the time without it.
-    untold: Vec<Event>,
     stop: Option<StopPolicy>,
     /// The stop was asked for while the engine booted, when it lets no close through.
     stop_again: bool,
@@ -176,7 +174,6 @@ impl<F: Factory> Trader<F> {
             distrust: None,
             failures: 0,
             trusted_at: Timestamp::MIN,
-            untold: Vec::new(),
             stop: None,
             stop_again: false,
             now: Timestamp::MIN,
@@ -204,7 +201,6 @@ impl<F: Factory> Trader<F> {
             return heard;
         }
         self.outlive(heard)?;
-        self.forget_told();
         self.reopen_if_due()?;
         self.press_stop()
     }
@@ -336,33 +332,68 @@ impl<F: Factory> Trader<F> {
         self.live_on(engine)
     }
 
+    /// Opens the store again when it is time. It is trusted once it has taken the beginning of the next life: until then the bot of
+    /// last resort goes on.
     fn reopen_if_due(&mut self) -> Result<(), engine::Error> {
         let is_stopping = self.stop.is_some();
         let Some(distrust) = self.distrust.as_ref().filter(|distrust| !is_stopping && distrust.retry_at <= self.now)
         else {
             return Ok(());
         };
-        let (since, problem, attempts) = (distrust.since, distrust.problem.clone(), distrust.attempts + 1);
+        let (since, problem) = (distrust.since, distrust.problem.clone());
         let is_doubtful = distrust.is_doubtful;
         let session = self.factory.session_id(self.life + 1);
         let (log, state) = match self.factory.open(session, is_doubtful) {
             Ok(opened) => opened,
             Err(error) => {
-                let pause = self.next_pause();
-                let retry_at = if error.may_pass() { self.now.plus(pause) } else { Timestamp::MAX };
-                let (newest, hint) = (error.to_string(), error.hint());
-                self.distrust = Some(Distrust { since, problem, newest, hint, retry_at, attempts, is_doubtful });
+                self.stay_without(&error, error.may_pass());
                 return Ok(());
             }
         };
+        // Also where this life fails at its first commit, which may be durable all the same.
+        self.life += 1;
+        match self.begin_on_store(session, log, state, since, problem) {
+            Ok(engine) => {
+                (self.session, self.distrust, self.trusted_at) = (session, None, self.now);
+                self.live_on(engine)
+            }
+            Err(engine::Error::Store(error)) if error.may_pass() || error.is_damage() => {
+                self.stay_without(&error, true);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The engine of the next life, after the store has taken its beginning.
+    fn begin_on_store(
+        &self,
+        session: SessionId,
+        log: F::Log,
+        state: State,
+        since: Timestamp,
+        problem: String,
+    ) -> Result<Engine<F::Strategy, Log<F::Log>>, engine::Error> {
         let last_resort = self.session;
         let orders_given = self.bot.engine().state().last_name(&last_resort);
-        self.untold.push(StorageDistrusted { since, problem, last_resort }.into());
-        self.untold.push(StorageTrusted { since, last_resort, orders_given }.into());
-        self.life += 1;
-        (self.session, self.distrust, self.trusted_at) = (session, None, self.now);
-        let engine = engine(&self.factory, session, Log::Store(log), state)?.with_preface(self.untold.clone());
-        self.live_on(engine)
+        let preface = vec![
+            StorageDistrusted { since, problem, last_resort }.into(),
+            StorageTrusted { since, last_resort, orders_given }.into(),
+        ];
+        let at = self.bot.now().max(state.at);
+        let mut engine = engine(&self.factory, session, Log::Store(log), state)?.with_preface(preface);
+        engine.begin_durably(at)?;
+        Ok(engine)
+    }
+
+    /// The store could not be opened, or not be written.
+    fn stay_without(&mut self, error: &store::Error, may_pass: bool) {
+        let pause = self.next_pause();
+        if let Some(distrust) = &mut self.distrust {
+            (distrust.newest, distrust.hint) = (error.to_string(), error.hint());
+            distrust.retry_at = if may_pass { self.now.plus(pause) } else { Timestamp::MAX };
+            distrust.attempts += 1;
+        }
     }
 
     /// The next life begins: what was to be stopped is stopped by it.
@@ -382,13 +413,6 @@ impl<F: Factory> Trader<F> {
         let pause = (FIRST_PAUSE << self.failures.min(10)).min(LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1);
         pause
-    }
-
-    /// What the store was told is durable once the engine on it has made a step.
-    fn forget_told(&mut self) {
-        if self.distrust.is_none() && self.bot.engine().state().session == self.session {
-            self.untold.clear();
-        }
     }
 
     /// A stop that was asked for during a boot closes what it could not close then.

@@ -160,6 +160,43 @@ fn a_store_that_fails_again_and_again_is_tried_at_longer_and_longer_intervals() 
 }
 
 #[test]
+fn a_store_that_opens_and_cannot_be_written_is_not_trusted() {
+    for how in [Failure::Append, Failure::Commit, Failure::CommitButDurable] {
+        let mut world = world(Some((30, Failure::Commit)), 0);
+        while world.trader.is_distrusting().is_none() {
+            world.pass(SECOND / 100);
+        }
+        // It opens at each attempt, and the first thing that is written fails.
+        let mut failed = 0;
+        while failed < 4 {
+            let commits = world.shelf.borrow().commits;
+            world.shelf.borrow_mut().fails_at = Some((commits + 1, how));
+            world.pass(SECOND / 100);
+            failed += world.shelf.borrow().commits - commits;
+            assert!(world.trader.is_distrusting().is_some(), "{how:?}: trusted before anything was written to it");
+            assert!(matches!(world.trader.engine().state().mode, EngineMode::Safe | EngineMode::Booting), "{how:?}");
+        }
+        // After 1, 3, 7 and 15 seconds.
+        let since = world.trader.last_resort().unwrap().clone();
+        let after = world.now.since(since.since);
+        assert!((14 * SECOND..17 * SECOND).contains(&after), "{how:?}: {after}");
+        assert_eq!((since.attempts, world.shelf.borrow().opened), (4, 5), "{how:?}");
+        world.pass(60 * SECOND);
+        assert_eq!(world.trader.is_distrusting(), None, "{how:?}");
+        assert_eq!(world.trader.engine().state().mode, EngineMode::Running, "{how:?}");
+        assert_eq!(count(&world, "StorageDistrusted"), 1, "{how:?}");
+        let state = world.remembered();
+        for sent in world.placed().filter(|sent| sent.without_store) {
+            let name = sent.line.split("newClientOrderId=").nth(1).unwrap().split('&').next().unwrap();
+            assert!(state.is_ours(&name.parse().unwrap()), "{how:?}: the store does not know whose {name} is");
+        }
+        check(&world, &format!("{how:?}"));
+        world.pass(30 * SECOND);
+        compare(&world, &format!("{how:?}"));
+    }
+}
+
+#[test]
 fn a_stop_cancels_and_closes_without_the_store_whenever_it_comes() {
     for (fails, stops) in [(30, 0), (30, 1), (30, 5), (31, 20), (45, 2)] {
         let case = format!("fails at commit {fails}, stopped {stops} s later");

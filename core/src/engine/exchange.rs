@@ -214,6 +214,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         match self.state.orders.get(&order.client_order_id) {
             Some(open) => order = *open,
             None => {
+                self.reconciler.remember(&order, OrderStatus::Filled);
                 order.filled = order.qty;
                 order.status = OrderStatus::Filled;
             }
@@ -432,7 +433,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     /// Tells the strategy about an order that is over.
     pub(super) fn over(&mut self, mut order: Order, status: OrderStatus, news: OrderNews<'_>) -> Result<(), Error> {
         self.executor.settled(&order.client_order_id);
-        self.reconciler.remember(&order);
+        self.reconciler.remember(&order, status);
         order.status = status;
         self.call(|strategy, ctx| strategy.on_order_update(ctx, &order, news))
     }

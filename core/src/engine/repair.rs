@@ -92,7 +92,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 }
                 continue;
             }
-            if self.is_known_namesake(&drift) {
+            if self.is_known_namesake(&drift) || self.is_known_to_be_over(&drift) {
                 continue;
             }
             let is_confirmed = before.iter().any(|seen| seen.is_same(&drift));
@@ -223,6 +223,15 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         };
         let (symbol, id) = (order.spec.symbol, order.client_order_id);
         self.state.orders.contains_key(&id) && self.reconciler.namesakes.contains(&(symbol, id))
+    }
+
+    /// An open order of which the exchange has said that it is over: the list comes from a replica that is behind.
+    fn is_known_to_be_over(&self, drift: &Drift) -> bool {
+        let Drift::OrderForeign { order } = drift else {
+            return false;
+        };
+        let (symbol, size) = (order.spec.symbol, order.spec.qty);
+        self.reconciler.ended.contains(symbol, order.order_id, order.client_order_id, size)
     }
 
     /// Trades that the exchange tells no more: how far their orders are filled is taken from the orders themselves.

@@ -70,7 +70,8 @@ pub fn transfer_key(reason: TransferReason, asset: Asset, id: u64) -> String {
 pub fn storage_key(event: &Event) -> Option<String> {
     match event {
         Event::StorageDistrusted(event) => Some(format!("storage-distrusted:{}", event.last_resort)),
-        Event::StorageTrusted(event) => Some(format!("storage-trusted:{}", event.last_resort)),
+        // Told again if the session went on to name orders after a commit of this that seemed to fail.
+        Event::StorageTrusted(event) => Some(format!("storage-trusted:{}:{}", event.last_resort, event.orders_given)),
         _ => None,
     }
 }
