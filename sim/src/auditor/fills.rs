@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use alphaengine_core::event::Recorded;
+use alphaengine_core::event::{Event, Recorded};
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::PositionSide;
 use alphaengine_core::state::State;
-use alphaengine_core::units::Qty;
+use alphaengine_core::units::{Qty, Timestamp};
 
 use super::book::Book;
 use super::entry::{Entry, Fact, Trade};
@@ -97,6 +97,9 @@ impl Fills {
         findings: &mut Findings,
     ) {
         let mut logged: BTreeMap<(SymbolId, u64), Trade> = BTreeMap::new();
+        // What others did before the log met the account is in what it found there.
+        let met_at = log.iter().find(|recorded| matches!(recorded.event, Event::ReconcileFinished(_)));
+        let met_at = met_at.map_or(Timestamp::MAX, |recorded| recorded.at);
         for entry in log.iter().map(Entry::of) {
             if let (Some(symbol), Fact::Traded(trade)) = (entry.symbol, entry.fact) {
                 logged.insert((symbol, trade.trade_id), trade);
@@ -114,6 +117,9 @@ impl Fills {
                 i128::from(fill.side.signed(fill.qty).steps());
             let (name, id) = (&fill.symbol, fill.id);
             let Some(trade) = logged.get(&(symbol, id)) else {
+                if fill.at < met_at && book.own(&fill.client_order_id).is_none() {
+                    continue;
+                }
                 let (qty, price, order) = (fill.qty, fill.price, fill.client_order_id);
                 findings.check(I5, false, || {
                     format!("the exchange filled {qty} {name} at {price} of order {order} (trade {id}), and the log does not know it")

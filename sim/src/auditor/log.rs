@@ -57,10 +57,10 @@ impl Log {
         }
     }
 
-    /// A reader found the log so: what it has beyond what was written is taken as it is, and all of it is durable.
+    /// A reader found the log so: it is taken as it is, and all of it is durable.
     pub fn found(&mut self, log: &[Recorded]) {
-        let known = self.last();
-        self.entries.extend(log.iter().filter(|recorded| recorded.seq > known).map(Entry::of));
+        self.entries.clear();
+        self.entries.extend(log.iter().map(Entry::of));
         self.acknowledged = self.last();
         self.written = self.acknowledged;
         self.batches.clear();

@@ -141,15 +141,9 @@ impl Auditor {
     pub fn recovered(&mut self, at: Timestamp, step: u64, recovery: Recovery<'_>) {
         self.turn(at, step);
         recovery::judge(&self.log, &recovery, &mut self.findings);
-        // From here on the store is what was found in it.
-        let last = recovery.log.last().map_or(0, |recorded| recorded.seq);
-        self.rewind(last);
+        // From here on the store is what was found in it, also where a salvage gave a number to another event.
         self.log.found(recovery.log);
-        let Auditor { rules, log, book, .. } = self;
-        let unknown = log.entries.partition_point(|entry| entry.seq <= book.seq);
-        for entry in &log.entries[unknown..] {
-            book.take(entry, &rules.instruments);
-        }
+        self.book = self.added_up();
     }
 
     /// A deliberate check by the campaign: a trace hash (I27), a second instance (I25), the orders of a plain backtest (I24).
@@ -268,10 +262,16 @@ impl Auditor {
     /// The store holds the log up to this event only: what came after it never was.
     fn rewind(&mut self, seq: u64) {
         if self.log.rewind(seq) {
-            self.book = Book::new();
-            for entry in &self.log.entries {
-                self.book.take(entry, &self.rules.instruments);
-            }
+            self.book = self.added_up();
         }
+    }
+
+    /// What the whole log adds up to.
+    fn added_up(&self) -> Book {
+        let mut book = Book::new();
+        for entry in &self.log.entries {
+            book.take(entry, &self.rules.instruments);
+        }
+        book
     }
 }
