@@ -393,6 +393,7 @@ impl<F: Factory> Trader<F> {
             (distrust.newest, distrust.hint) = (error.to_string(), error.hint());
             distrust.retry_at = if may_pass { self.now.plus(pause) } else { Timestamp::MAX };
             distrust.attempts += 1;
+            distrust.is_doubtful |= error.is_damage();
         }
     }
 

@@ -11,7 +11,7 @@ use alphaengine_core::event::{
 };
 use alphaengine_core::exchange::{ExchangeError, TransferReason};
 use alphaengine_core::mode::EngineMode;
-use alphaengine_core::order::{OrderSpec, Side};
+use alphaengine_core::order::{OrderSpec, OrderType, Side};
 use alphaengine_core::units::Money;
 use alphaengine_sim::auditor::{Invariant, Seen};
 use auditor_support::{Stage, WINDOW_MS, Way, buy, executed, name, sell};
@@ -334,6 +334,24 @@ fn i5_a_fill_that_the_log_lacks_is_caught() {
 }
 
 #[test]
+fn i5_what_others_traded_before_the_log_met_the_account_is_no_business_of_it() {
+    for is_late in [false, true] {
+        let mut stage = Stage::bare(|_| {});
+        if is_late {
+            stage.boot();
+            stage.wait_ms(1);
+        }
+        stage.sends("web_1", &buy("0.5"), Way::Clear).unwrap();
+        stage.wait_ms(1);
+        if !is_late {
+            stage.boot();
+        }
+        stage.quiet();
+        assert_eq!(stage.broken().contains("I5"), is_late, "{}", stage.broken());
+    }
+}
+
+#[test]
 fn i5_a_fill_that_is_another_one_is_caught() {
     let mut stage = Stage::new();
     stage.wants("ae-1", buy("0.5"));
@@ -385,6 +403,25 @@ fn i7_an_order_that_is_filled_beyond_its_size_is_caught() {
     trade.fill.qty = qty("0.6");
     stage.forces(None, Some(BTC), trade);
     stage.breaks("I7");
+}
+
+#[test]
+fn i7_the_fills_of_a_conditional_order_whose_trigger_nobody_told_are_those_of_its_child() {
+    let mut stage = Stage::new();
+    stage.trades("ae-1", buy("0.5"));
+    let stop = sell("0.5").with_type(OrderType::StopMarket { trigger: price("99000") });
+    let command = stage.wants("ae-2", stop);
+    let response = stage.sends("ae-2", &stop, Way::Clear).unwrap();
+    stage.placed(command, "ae-2", &response);
+    stage.exchange.trade(BTC, 1, "98000", "1");
+    stage.hears();
+    stage.books();
+    stage.commits();
+    stage.steps();
+    assert_eq!(stage.state.orders.len(), 0, "it is filled");
+    stage.quiet();
+    stage.is_clean(Invariant::I7);
+    stage.is_clean(Invariant::I5);
 }
 
 #[test]

@@ -38,7 +38,10 @@ impl<S: Strategy> World<'_, S> {
             Fault::ExpireListenKeys => self.venue.gateway.expire_listen_keys(now),
             Fault::Ban { seconds: length } => self.venue.gateway.ban(now.plus(seconds(*length))),
             Fault::Throttle { seconds: length } => self.venue.gateway.throttle(now.plus(seconds(*length))),
-            Fault::Clock { shift_ms } => self.venue.gateway.shift_clock(*shift_ms),
+            Fault::Clock { shift_ms } => {
+                self.clock_shift_ms = self.clock_shift_ms.saturating_add(*shift_ms);
+                self.venue.gateway.shift_clock(*shift_ms);
+            }
             Fault::Lag { ms, seconds: length } => {
                 let by = i64::try_from(*ms).unwrap_or(i64::MAX).saturating_mul(NANOS_PER_SECOND / 1_000);
                 self.venue.gateway.lag_queries(now, by, now.plus(seconds(*length)));

@@ -124,6 +124,8 @@ struct World<'a, S: Strategy> {
     wakes_now: u32,
     /// The disk lost or changed what it had acknowledged, or may still: a sync that lied, a bit that flipped, an old copy.
     disk_lied: bool,
+    /// How far the exchange's clock is ahead of the true one.
+    clock_shift_ms: i64,
 }
 
 impl<'a, S: Strategy> World<'a, S> {
@@ -180,6 +182,7 @@ impl<'a, S: Strategy> World<'a, S> {
             woken_at: Timestamp::MIN,
             wakes_now: 0,
             disk_lied: false,
+            clock_shift_ms: 0,
         })
     }
 

@@ -424,8 +424,11 @@ impl<'a, S: Strategy> World<'a, S> {
             let seen = Seen::Stepped { mode, reconciled, state: engine.state() };
             self.auditor.see(self.now, self.steps, seen);
         }
-        let until = engine.heard_until();
-        self.auditor.see(self.now, self.steps, Seen::StrategyHeard { until });
+        // To a bot that goes by a clock which is ahead, bars have ended that have not.
+        if self.clock_shift_ms <= 0 {
+            let until = engine.heard_until();
+            self.auditor.see(self.now, self.steps, Seen::StrategyHeard { until });
+        }
         self.note_trust(problem);
         self.note_mode(mode);
         let life = self.process.life;

@@ -297,7 +297,13 @@ impl Book {
             (false, true) => sums.maker_fees += fee,
             (false, false) => sums.taker_fees += fee,
         }
-        self.change(&trade.name, |life| life.filled += qty);
+        self.change(&trade.name, |life| {
+            life.filled += qty;
+            // Where nobody told of the trigger, the trades of a conditional order name its child.
+            if life.child == 0 && life.spec.order_type.is_conditional() {
+                life.child = trade.order_id;
+            }
+        });
         self.moved.orders.push(trade.name);
         self.end_if_filled(&trade.name);
     }

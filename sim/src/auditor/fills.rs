@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use alphaengine_core::event::Recorded;
+use alphaengine_core::event::{Event, Recorded};
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::PositionSide;
 use alphaengine_core::state::State;
-use alphaengine_core::units::Qty;
+use alphaengine_core::units::{Qty, Timestamp};
 
 use super::book::Book;
 use super::entry::{Entry, Fact, Trade};
@@ -16,22 +16,14 @@ use super::findings::Findings;
 use super::invariant::Invariant::{I5, I6, I7, I8};
 use super::wire::OrderNews;
 use crate::gateway::Gateway;
-use alphaengine_core::units::Timestamp;
 
 /// What the exchange said of an order's fills, by the order's number.
 #[derive(Debug, Default)]
 pub(super) struct Fills {
     said: BTreeMap<u64, Qty>,
-    /// Since when the store knows of the account: one that was lost with all that was in it meets the account anew.
-    anew_since: Option<Timestamp>,
 }
 
 impl Fills {
-    /// The store has lost everything, and books what the account holds as its opening.
-    pub fn begin_anew(&mut self, at: Timestamp) {
-        self.anew_since = Some(at);
-    }
-
     /// An event of the log, before the book takes it.
     pub fn logged(&self, book: &Book, entry: &Entry, findings: &mut Findings) {
         let Fact::Traded(trade) = entry.fact else {
@@ -105,6 +97,9 @@ impl Fills {
         findings: &mut Findings,
     ) {
         let mut logged: BTreeMap<(SymbolId, u64), Trade> = BTreeMap::new();
+        // What others did before the log met the account is in what it found there.
+        let met_at = log.iter().find(|recorded| matches!(recorded.event, Event::ReconcileFinished(_)));
+        let met_at = met_at.map_or(Timestamp::MAX, |recorded| recorded.at);
         for entry in log.iter().map(Entry::of) {
             if let (Some(symbol), Fact::Traded(trade)) = (entry.symbol, entry.fact) {
                 logged.insert((symbol, trade.trade_id), trade);
@@ -122,7 +117,7 @@ impl Fills {
                 i128::from(fill.side.signed(fill.qty).steps());
             let (name, id) = (&fill.symbol, fill.id);
             let Some(trade) = logged.get(&(symbol, id)) else {
-                if self.anew_since.is_some_and(|since| fill.at < since) {
+                if fill.at < met_at && book.own(&fill.client_order_id).is_none() {
                     continue;
                 }
                 let (qty, price, order) = (fill.qty, fill.price, fill.client_order_id);

@@ -57,20 +57,14 @@ impl Log {
         }
     }
 
-    /// A reader found the log so: what it has beyond what was written is taken as it is, and all of it is durable.
+    /// A reader found the log so: it is taken as it is, and all of it is durable.
     pub fn found(&mut self, log: &[Recorded]) {
-        let known = self.last();
-        self.entries.extend(log.iter().filter(|recorded| recorded.seq > known).map(Entry::of));
+        self.entries.clear();
+        self.entries.extend(log.iter().map(Entry::of));
         self.acknowledged = self.last();
         self.written = self.acknowledged;
         self.batches.clear();
         self.batches.push(self.acknowledged);
-    }
-
-    /// The store is another one, whatever was written before.
-    pub fn replace(&mut self, log: &[Recorded]) {
-        self.entries.clear();
-        self.found(log);
     }
 
     /// A process went on after this event: what came later is not in its store. True where something was taken away.

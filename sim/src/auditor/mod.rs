@@ -27,7 +27,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 
-use alphaengine_core::event::{Event, Recorded};
+use alphaengine_core::event::Recorded;
 use alphaengine_core::state::State;
 use alphaengine_core::units::Timestamp;
 
@@ -149,25 +149,14 @@ impl Auditor {
     pub fn recovered(&mut self, at: Timestamp, step: u64, recovery: Recovery<'_>) {
         self.turn(at, step);
         recovery::judge(&self.log, &recovery, &mut self.findings);
-        // From here on the store is what was found in it.
         let last = recovery.log.last().map_or(0, |recorded| recorded.seq);
-        if recovery.damaged && last < self.log.written.max(self.log.last()) || recovery.salvaged {
-            // Other events may stand under the numbers of those that are gone, and so may other commands.
+        if recovery.salvaged || recovery.damaged && last < self.log.written {
+            // The numbers of commands that are gone are given again.
             self.intents.forget_commands();
-            if !recovery.log.iter().any(|recorded| matches!(recorded.event, Event::TransferBooked(_))) {
-                self.fills.begin_anew(at);
-            }
-            self.log.replace(recovery.log);
-            self.book = Book::new();
-        } else {
-            self.rewind(last);
-            self.log.found(recovery.log);
         }
-        let Auditor { rules, log, book, .. } = self;
-        let unknown = log.entries.partition_point(|entry| entry.seq <= book.seq);
-        for entry in &log.entries[unknown..] {
-            book.take(entry, &rules.instruments);
-        }
+        // From here on the store is what was found in it, also where a salvage gave a number to another event.
+        self.log.found(recovery.log);
+        self.book = self.added_up();
     }
 
     /// A deliberate check by the campaign: a trace hash (I27), a second instance (I25), the orders of a plain backtest (I24).
@@ -286,10 +275,16 @@ impl Auditor {
     /// The store holds the log up to this event only: what came after it never was.
     fn rewind(&mut self, seq: u64) {
         if self.log.rewind(seq) {
-            self.book = Book::new();
-            for entry in &self.log.entries {
-                self.book.take(entry, &self.rules.instruments);
-            }
+            self.book = self.added_up();
         }
+    }
+
+    /// What the whole log adds up to.
+    fn added_up(&self) -> Book {
+        let mut book = Book::new();
+        for entry in &self.log.entries {
+            book.take(entry, &self.rules.instruments);
+        }
+        book
     }
 }

@@ -5,7 +5,7 @@ use alphaengine_core::state::State;
 use alphaengine_sim::auditor::{Invariant, Known, Recovery, Seen};
 
 use super::{Stage, buy};
-use crate::gateway_support::instruments;
+use crate::gateway_support::{BTC, instruments};
 
 /// What a process left in the store, and what a test changes of it.
 struct Found {
@@ -105,6 +105,30 @@ fn a_process_that_began_before_its_log_was_read_is_judged_the_same() {
         recover(&mut stage, &found);
         assert_eq!(stage.broken(), broken, "{lacks}");
     }
+}
+
+#[test]
+fn an_event_to_which_a_salvage_gave_the_number_of_a_lost_one_takes_its_place() {
+    let mut stage = Stage::new();
+    stage.trades("ae-1", buy("0.5"));
+    stage.see(Seen::ProcessEnded);
+    let trade = stage.log.pop().unwrap().event;
+    stage.state = replayed(&stage.log);
+    let timer = TimerSet { name: "a".into(), due: stage.at() };
+    let salvaged = stage.recorded(None, None, timer.into());
+    stage.state.apply(&salvaged).unwrap();
+    stage.log.push(salvaged);
+    let (log, seq) = (stage.log.clone(), stage.log.len() as u64);
+    let live = (seq, stage.state.hash());
+    let found = Found { log, live, recovered: None, checkpoint: None, head: seq, chain_holds: true, damaged: true };
+    recover(&mut stage, &found);
+    // The fill that was lost is fetched and booked anew.
+    stage.began();
+    stage.start_session();
+    stage.logs(None, Some(BTC), trade);
+    stage.commits();
+    stage.steps();
+    assert_eq!(stage.broken(), "");
 }
 
 #[test]
