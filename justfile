@@ -39,6 +39,10 @@ soak:
 clients:
     .ci/clients
 
+# The fault campaign of CI: every planted mistake is found, and so many seeds of the correct build are clean.
+chaos seeds="500":
+    SEEDS={{seeds}} .ci/chaos
+
 # Whatever reads foreign bytes, fuzzed for so many seconds in all (docs/shields.md).
 fuzz seconds="60" *targets:
     .ci/fuzz {{seconds}} {{targets}}

@@ -62,10 +62,10 @@ fn a_campaign_says_what_it_broke_what_it_checked_and_what_that_did_to_the_strate
 #[test]
 fn a_seed_is_the_same_run_however_the_campaign_is_cut() {
     let desk = Desk::new();
-    let args = ["--seeds", "4", "--seed", "20", "--length", "1m", "--double", "100"];
+    let args = ["--seeds", "3", "--seed", "20", "--length", "30s", "--double", "100", "--pairs", "1"];
     let (_, one) = campaign(&desk, &[&args[..], &["--jobs", "1"]].concat());
     let (_, two) = campaign(&desk, &[&args[..], &["--jobs", "3"]].concat());
-    assert_eq!(one["doubled_seeds"], 4);
+    assert_eq!((&one["doubled_seeds"], &one["pairs"]), (&3.into(), &1.into()));
     assert_eq!(one["trace_mismatches"], 0);
     assert_eq!(without_times(one), without_times(two));
 }

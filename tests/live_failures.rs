@@ -41,16 +41,6 @@ fn a_store_that_is_not_this_sessions_is_left_alone() {
             std::fs::copy(stage.desk.path(&format!("live.db{end}")), stage.desk.path(&format!("{name}{end}"))).unwrap();
         }
     };
-    copy("no-head.db");
-    std::fs::remove_file(stage.desk.path("no-head.db.head")).unwrap();
-    copy("flipped.db");
-    let mut flipped = bytes("flipped.db");
-    // Every page but the first, which says what the file is.
-    flipped.iter_mut().skip(4_096).step_by(64).for_each(|byte| *byte ^= 0x55);
-    stage.desk.write("flipped.db", flipped);
-    copy("short.db");
-    let short = bytes("short.db");
-    stage.desk.write("short.db", &short[..short.len() / 2 / 4_096 * 4_096]);
     copy("production.db");
     let connection = rusqlite::Connection::open(stage.desk.path("production.db")).unwrap();
     connection.execute_batch("UPDATE session SET mode = 'PRODUCTION'; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
@@ -64,13 +54,6 @@ fn a_store_that_is_not_this_sessions_is_left_alone() {
             "--symbol ETHUSDT",
             "live.db: the store holds the symbols BTCUSDT, not ETHUSDT\nhint: give this session",
         ),
-        (
-            "no-head.db",
-            "",
-            "no-head.db: the database is damaged: its head mark *is missing*\nhint: `alphaengine store verify",
-        ),
-        ("flipped.db", "", "flipped.db: the database is damaged: *\nhint: `alphaengine store verify"),
-        ("short.db", "", "short.db: the database is damaged: *\nhint: `alphaengine store verify"),
         (
             "production.db",
             "",
@@ -198,20 +181,23 @@ fn limited(stage: &Stage, exchange: &Exchange, blocks: u32) -> Process {
 }
 
 #[test]
-fn a_disk_that_fills_up_while_it_trades_ends_the_bot_in_a_sentence_and_loses_nothing() {
+fn a_disk_that_fills_up_while_it_trades_leaves_cancels_and_closes_and_loses_nothing() {
     let stage = Stage::new();
     let exchange = stage.exchange(&["--speed", "300"]);
     let mut bot = limited(&stage, &exchange, 800);
+    until("the store fails", || {
+        assert!(bot.is_running(), "{}", bot.stderr());
+        bot.stderr().contains("the event store failed: nothing opens").then_some(())
+    });
+    let fills = exchange.get("/sim/v1/status")["fills"].as_i64().unwrap();
+    assert!(fills > 0, "it failed before it traded: {}", bot.stderr());
+    until("it is safe", || bot.stderr().contains("problem=").then_some(()));
+    bot.terminate();
     assert_eq!(bot.wait().code(), Some(2), "{}", bot.stderr());
     let said = bot.stderr();
     println!("{said}");
-    let last: Vec<&str> = said.lines().rev().take(2).collect();
-    assert!(
-        last[1].starts_with("error: live.db: ") && last[0].starts_with("hint: see to the disk and start again"),
-        "{said}"
-    );
-    let fills = exchange.get("/sim/v1/status")["fills"].as_i64().unwrap();
-    assert!(fills > 0, "it failed before it traded: {said}");
+    assert_eq!(said.matches("the event store failed: nothing opens").count(), 1, "{said}");
+    assert!(said.contains("error: the session ended in order, but without its store: live.db: "), "{said}");
     let mut bot = stage.bot(&url(&exchange), "live.db", &["--param", "fast=2", "--param", "slow=3"]);
     runs(&mut bot);
     stage.obeyed(&["pause"]);
@@ -224,10 +210,10 @@ fn a_disk_that_fills_up_while_it_trades_ends_the_bot_in_a_sentence_and_loses_not
     assert_eq!(verdict.code, 0, "{verdict:?}");
 }
 
-/// The real thing: a small file system, mounted in a name space of its own, and made larger for the second bot.
+/// The real thing: a small file system, mounted in a name space of its own, and made larger under the bot.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_disk_is_named_and_with_more_room_the_next_start_goes_on() {
+fn a_full_disk_is_named_and_with_more_room_the_bot_goes_on_by_itself() {
     let stage = Stage::new();
     let exchange = stage.exchange(&["--speed", "300"]);
     std::fs::create_dir(stage.desk.path("small")).unwrap();
@@ -243,9 +229,14 @@ fn a_full_disk_is_named_and_with_more_room_the_next_start_goes_on() {
         let _ = writeln!(std::io::stderr(), "a full disk: skipped, no file system can be mounted here");
         return;
     }
+    // It waits for the sentence, makes room, waits for the other sentence, and asks it to stop.
     let script = format!(
-        "{mount} && {{ \"$0\" live \"$@\"; test $? = 2 || exit 9; mount -o remount,size=50m none small; echo again >&2;
-         timeout -k 9 -s TERM 4 \"$0\" live \"$@\"; \"$0\" store verify small/live.db; }}"
+        "{mount} && {{ \"$0\" live \"$@\" 2>said & bot=$!
+         waits() {{ for i in $(seq 300); do grep -q \"$1\" said && return; sleep 0.1; done; cat said >&2; exit 9; }}
+         waits 'the event store failed'; mount -o remount,size=50m none small; waits 'the store is open again';
+         sleep 5; kill -TERM $bot; wait $bot; code=$?; cat said >&2; test $code = 0 || exit $code;
+         \"$0\" store verify small/live.db;
+         \"$0\" store sql small/live.db \"SELECT event_type FROM event_store WHERE event_type LIKE 'Storage%'\"; }}"
     );
     let stream = format!("ws://{}", exchange.address);
     let args = [
@@ -262,10 +253,9 @@ fn a_full_disk_is_named_and_with_more_room_the_next_start_goes_on() {
     let ended = Ended::of(&mut as_root(&script, &[&args[..], &["--param", "fast=2", "--param", "slow=3"]].concat()));
     println!("{}", ended.err);
     assert_eq!(ended.code, 0, "{ended:?}");
-    let (first, second) = ended.err.split_once("again\n").unwrap();
-    assert!(first.contains("error: small/live.db: the disk is full\nhint: see to the disk and start again"), "{first}");
-    assert!(second.contains("the strategy runs") && !second.contains("error: "), "{second}");
+    assert!(ended.err.contains("problem=\"small/live.db: the disk is full\" hint="), "{ended:?}");
     assert!(ended.out.contains("good: "), "{ended:?}");
+    assert!(ended.out.contains("StorageDistrusted\nStorageTrusted\n"), "{ended:?}");
 }
 
 #[test]
@@ -282,7 +272,7 @@ fn a_place_that_cannot_be_written_is_named_at_the_start() {
     let mut bot = limited(&stage, &exchange, 1);
     assert_eq!(bot.wait().code(), Some(2), "{}", bot.stderr());
     println!("{}", bot.stderr());
-    assert_says(&bot.stderr(), "live.db: *\nhint: ", "a disk that is full");
+    assert_says(&bot.stderr(), "live.db*: *\nhint: ", "a disk that is full");
     assert!(!stage.store().exists(), "a store that could not be made was left");
 }
 

@@ -8,7 +8,7 @@ use alphaengine_core::instrument::{Instrument, Instruments};
 use alphaengine_core::market::{Bar, BarOpen, BookTicker, MarketData, MarketUpdate, SymbolId, Timeframe};
 use alphaengine_core::params::Params;
 use alphaengine_core::risk::Limits;
-use alphaengine_core::units::{NANOS_PER_MINUTE, NANOS_PER_SECOND, Nanos, Price, Qty, Timestamp};
+use alphaengine_core::units::{Money, NANOS_PER_MINUTE, NANOS_PER_SECOND, Nanos, Price, Qty, Timestamp};
 use alphaengine_live::binance::StreamsWanted;
 use alphaengine_sim::SimConfig;
 
@@ -191,12 +191,22 @@ impl Scenario {
             timeframe: Timeframe::M1,
             streams: StreamsWanted::default(),
             sim: SimConfig::default(),
-            limits: Limits::default(),
+            limits: limits(),
             history,
             market,
             converge_within: CONVERGE_WITHIN,
             instruments,
         }
+    }
+}
+
+/// What an account of ten thousand might be held to: wide enough to trade, narrow enough to be met.
+fn limits() -> Limits {
+    Limits {
+        max_position: Some(Money::whole(1_500)),
+        max_order: Some(Money::whole(600)),
+        max_open_orders: Some(16),
+        ..Limits::default()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use alphaengine_core::order::OrderSpec;
 use alphaengine_core::units::{Money, Nanos};
 use alphaengine_sim::auditor::{Invariant, Violation};
 
@@ -19,6 +20,8 @@ pub struct RunReport {
     pub checks: BTreeMap<Invariant, u64>,
     pub violations: Vec<Violation>,
     pub effect: Effect,
+    /// What was ordered, in order, over all processes.
+    pub orders: Vec<OrderSpec>,
     /// With [`crate::RunOptions::trace`]: what happened, a line each.
     pub trace: Vec<String>,
     /// With [`crate::RunOptions::keep_store`], where the process was alive at the end: its files.

@@ -319,6 +319,11 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         self.reconciler.is_complete && self.state.mode != EngineMode::Booting
     }
 
+    /// The exchange's time of the newest thing about the market that was heard.
+    pub fn heard_until(&self) -> Timestamp {
+        self.heard_until
+    }
+
     /// Whether a round of the reconciler is under way.
     pub fn is_comparing(&self) -> bool {
         self.reconciler.stage != reconcile::Stage::Idle

@@ -125,8 +125,8 @@ pub enum ExchangeUpdate {
     IsolatedMargin { symbol: SymbolId, position_side: PositionSide, wallet: Money },
     /// A setting of the account is now so (ACCOUNT_CONFIG_UPDATE); of the whole account where no symbol is named.
     Setting { symbol: Option<SymbolId>, setting: Setting },
-    /// Money came to the account or left it. `id` makes it one fact however often it is heard.
-    Transfer { id: u64, asset: Asset, amount: Money, reason: TransferReason },
+    /// Money came to the account or left it, `at` the exchange's time. `id` makes it one fact however often it is heard.
+    Transfer { at: Timestamp, id: u64, asset: Asset, amount: Money, reason: TransferReason },
     /// The account, or an isolated position, is below its maintenance margin: the exchange has begun to close it.
     Liquidation { symbol: Option<SymbolId>, mark: Price, margin_balance: Money, maintenance: Money },
     /// Something happened on the way to the exchange: a stream was lost, a limit was hit, the clock was off.

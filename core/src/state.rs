@@ -475,6 +475,10 @@ impl State {
             return Ok(());
         }
         self.symbol_mut(recorded)?.open_orders += 1;
+        // A name that only one of our sessions can have given, although the store does not know it: its end was lost.
+        if order_sequence(&client_order_id).is_some_and(|(session, _)| self.names_given.contains_key(&session)) {
+            self.name_given(&client_order_id);
+        }
         let status = if event.filled.is_zero() { OrderStatus::New } else { OrderStatus::PartiallyFilled };
         let order = Order {
             client_order_id,

@@ -10,7 +10,7 @@ use alphaengine_core::exchange::{Outcome, Request, Setting, Standing};
 use alphaengine_core::prelude::*;
 use alphaengine_core::store::MemoryLog;
 use support::venue::{Venue, live};
-use support::{BTC, Desk, SECOND, money, price, qty};
+use support::{BTC, Desk, ETH, SECOND, money, price, qty};
 
 fn limit(quantity: &str, at: &str) -> OrderSpec {
     OrderSpec::limit(BTC, Side::Buy, qty(quantity), price(at))
@@ -24,6 +24,15 @@ fn drifts(desk: &Desk<MemoryLog>) -> Vec<String> {
         _ => None,
     };
     desk.events().iter().filter_map(|recorded| line(&recorded.event)).collect()
+}
+
+/// What the rounds say that they found, in all.
+fn differences_of_rounds(desk: &Desk<MemoryLog>) -> u64 {
+    let found = |event: &Event| match event {
+        Event::ReconcileFinished(finished) => finished.drifts,
+        _ => 0,
+    };
+    desk.events().iter().map(|recorded| found(&recorded.event)).sum()
 }
 
 /// Why the operator's commands failed, if they did.
@@ -77,6 +86,7 @@ fn an_order_that_traded_more_than_its_size_was_made_larger_by_somebody() {
     venue.position("5", "95");
     venue.wait(&mut desk, 40);
     assert_eq!(drifts(&desk), [format!("OrderChanged {name}: 3 / 5")]);
+    assert_eq!(differences_of_rounds(&desk), 2, "the trade that nobody told, and the size");
     assert_eq!(desk.state().position(BTC, PositionSide::Both).qty(), qty("5"));
     assert_eq!(desk.state().orders.len(), 0);
 }
@@ -99,6 +109,38 @@ fn an_order_that_the_exchange_has_forgotten_after_days_ends_and_a_younger_one_do
         assert_eq!(drifts(&desk), expected, "after {days} days");
         assert_eq!(desk.state().orders.is_empty(), drift, "after {days} days");
     }
+}
+
+#[test]
+fn a_setting_that_the_snapshot_does_not_tell_is_not_called_refused() {
+    let mut venue = Venue::new();
+    let mut desk = venue.boot(live());
+    let sent = desk.operator("a", OperatorOrder::SetLeverage { symbol: BTC, leverage: 5 });
+    desk.lost(sent[0].id);
+    // Another setting of the symbol, and this one of another symbol.
+    venue.account.settings =
+        vec![(Some(BTC), Setting::MarginType { isolated: false }), (Some(ETH), Setting::Leverage { leverage: 20 })];
+    venue.wait(&mut desk, 70);
+    assert_eq!(errors(&desk), [], "nothing is known of it");
+    venue.account.settings = vec![(Some(BTC), Setting::Leverage { leverage: 20 })];
+    venue.wait(&mut desk, 70);
+    assert_eq!(errors(&desk).len(), 1, "now it is");
+}
+
+#[test]
+fn an_order_is_never_made_smaller_than_what_it_traded() {
+    let mut venue = Venue::new();
+    let mut desk = venue.boot(live());
+    let name = desk.placed(limit("3", "95"));
+    let order_id = desk.state().orders[&name].order_id;
+    desk.fill(name, "2", "95");
+    venue.trade(desk.now, order_id + 1, order_id, "2", "95");
+    venue.position("2", "95");
+    venue.holds("9999.924");
+    venue.open_order(name, order_id, limit("1", "95"));
+    venue.account.orders[0].filled = qty("2");
+    venue.wait(&mut desk, 70);
+    assert_eq!((desk.state().orders[&name].qty, desk.state().orders[&name].filled), (qty("3"), qty("2")));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 mod support;
 
 use alphaengine_core::command::{OperatorOrder, StopPolicy};
-use alphaengine_core::engine::Config;
+use alphaengine_core::engine::{Config, Engine};
 use alphaengine_core::event::{Event, Source};
 use alphaengine_core::exchange::{
     ExchangeError, ExchangeUpdate, Execution, FundingPayment, Input, Outcome, Request, Setting, Standing,
@@ -20,9 +20,9 @@ use alphaengine_core::prelude::*;
 use alphaengine_core::reconcile::DriftKind;
 use alphaengine_core::risk::Limits;
 use alphaengine_core::state::State;
-use alphaengine_core::store::MemoryLog;
+use alphaengine_core::store::{Encoder, MemoryLog};
 use support::venue::{Venue, down, live, up};
-use support::{BTC, Desk, ETH, SECOND, instruments, money, noon, price, qty, words};
+use support::{BTC, Desk, ETH, Puppet, SECOND, instruments, money, noon, price, qty, scope, words};
 
 fn buy(quantity: &str) -> OrderSpec {
     OrderSpec::market(BTC, Side::Buy, qty(quantity))
@@ -97,7 +97,8 @@ mod boot {
         venue.trade(now.plus(SECOND), 5_000, order_id, "3", "95");
         venue.orders.insert(name, (order_id, qty("3"), Standing::Filled));
         let asset = "USDT".parse().unwrap();
-        let transfer = ExchangeUpdate::Transfer { id: 9, asset, amount: money("50"), reason: TransferReason::Deposit };
+        let (amount, reason) = (money("50"), TransferReason::Deposit);
+        let transfer = ExchangeUpdate::Transfer { at: now.plus(SECOND), id: 9, asset, amount, reason };
         let payment = FundingPayment {
             symbol: BTC,
             position_side: PositionSide::Both,
@@ -170,6 +171,55 @@ mod boot {
         check(&desk);
     }
 
+    /// A row of income, or what the stream told of it, reaches the engine after the balance that has it already (seed 8).
+    #[test]
+    fn money_that_moved_before_the_store_met_the_account_is_in_the_opening_balance_already() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let (asset, met_at) = ("USDT".parse().unwrap(), desk.state().met_at.unwrap());
+        let came = |at: Timestamp, id: u64, amount: &str| {
+            let (amount, reason) = (money(amount), TransferReason::Internal);
+            ExchangeUpdate::Transfer { at, id, asset, amount, reason }
+        };
+        desk.hear(&came(met_at.plus(-SECOND), 1, "10000"));
+        desk.hear(&ExchangeUpdate::Funding(FundingPayment {
+            symbol: BTC,
+            position_side: PositionSide::Both,
+            settled_at: met_at.plus(-61 * SECOND),
+            rate: None,
+            mark: None,
+            position: Qty::ONE,
+            amount: money("-0.5"),
+            id: None,
+        }));
+        assert_eq!(desk.engine.account().wallet(), money("10000"));
+        desk.hear(&came(met_at, 2, "50"));
+        assert_eq!(desk.engine.account().wallet(), money("10050"));
+        check(&desk);
+    }
+
+    #[test]
+    fn money_that_moves_while_an_account_is_met_is_in_a_balance_that_is_asked_for_after_it() {
+        let mut venue = Venue::new();
+        let (puppet, config) = (Puppet::default(), live());
+        let log = MemoryLog::new(Encoder::new(scope(), &config.instruments));
+        let mut desk = Desk::over(Engine::new(config, puppet.clone(), log), puppet, noon());
+        up(&mut desk, Route::Private);
+        desk.price(BTC, "100");
+        desk.step(Input::Ready);
+        venue.serve_but_snapshot(&mut desk);
+        let (id, asset, amount, reason) = (1, "USDT".parse().unwrap(), money("50"), TransferReason::Internal);
+        desk.hear(&ExchangeUpdate::Transfer { at: desk.now, id, asset, amount, reason });
+        venue.serve(&mut desk);
+        assert_eq!(desk.state().met_at, None);
+        venue.holds("10050");
+        venue.wait(&mut desk, 2);
+        assert!(desk.state().met_at.is_some());
+        assert_eq!(desk.engine.account().wallet(), money("10050"));
+        assert_eq!((desk.balance(Account::InitialCapital), drifts(&desk)), ("-10050".into(), vec![]));
+        check(&desk);
+    }
+
     #[test]
     fn a_boot_waits_until_a_balance_is_explained_or_believed() {
         for is_explained in [true, false] {
@@ -182,7 +232,7 @@ mod boot {
             assert_eq!(desk.engine.account().wallet(), money("10000"));
             if is_explained {
                 let (id, asset, amount, reason) = (9, "USDT".parse().unwrap(), money("50"), TransferReason::Deposit);
-                venue.income = vec![ExchangeUpdate::Transfer { id, asset, amount, reason }];
+                venue.income = vec![ExchangeUpdate::Transfer { at: desk.now, id, asset, amount, reason }];
             }
             venue.wait(&mut desk, 5);
             assert_eq!(desk.state().mode, EngineMode::Running);
@@ -463,7 +513,7 @@ mod rounds {
         venue.wait(&mut desk, due + 10);
         assert_eq!(desk.engine.account().wallet(), money("10000"));
         let (id, asset, amount, reason) = (9, "USDT".parse().unwrap(), money("50"), TransferReason::Deposit);
-        venue.income = vec![ExchangeUpdate::Transfer { id, asset, amount, reason }];
+        venue.income = vec![ExchangeUpdate::Transfer { at: desk.now, id, asset, amount, reason }];
         venue.wait(&mut desk, 60);
         assert_eq!(desk.engine.account().wallet(), money("10050"));
         assert_eq!(desk.balance(Account::Adjustments), "0");

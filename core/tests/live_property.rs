@@ -420,7 +420,7 @@ impl World {
                 let (id, asset, amount) = (self.id(), "USDT".parse().unwrap(), Money::from_steps(cents * 1_000_000));
                 self.bourse.wallet = self.bourse.wallet.saturating_add(amount);
                 let reason = TransferReason::Internal;
-                self.income(ExchangeUpdate::Transfer { id, asset, amount, reason }, heard);
+                self.income(ExchangeUpdate::Transfer { at: self.desk.now, id, asset, amount, reason }, heard);
             }
             Act::Meddle { buys, heard } => {
                 let name: ClientOrderId = format!("web_{}", self.id()).parse().unwrap();

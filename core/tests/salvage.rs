@@ -169,6 +169,12 @@ fn go_on(left: &Left, path: &Path, store: SqliteStore, has_lost: bool, case: &st
     assert_eq!(desk.state().position(BTC, PositionSide::Both).qty(), left.position, "{case}");
     assert_eq!(desk.state().ledger.holdings(usdt()), left.wallet, "{case}");
     assert_eq!(desk.state().orders.len(), 1, "{case}: the order that is open was found");
+    // What its name says it is, it is; of a session that is lost altogether, nobody here knows that it was ours.
+    let knows = events(path).iter().any(|recorded| {
+        matches!(&recorded.event, Event::OrderRequested(order) if order.client_order_id.as_str().contains(first()))
+    });
+    let name = *desk.state().orders.keys().next().unwrap();
+    assert_eq!(desk.state().is_ours(&name), knows, "{case}");
     // The trades of the lost tail are back, each once; a store that lost all of them begins with the balances.
     if met {
         let trades = |events: &[Recorded]| -> BTreeSet<u64> {

@@ -1042,7 +1042,8 @@ mod damage {
         Seen { open: name(open), verify: name(verify) }
     }
 
-    const NEXT: &str = "`alphaengine store verify FILE` says how far it can be trusted; restore a backup";
+    const NEXT: &str =
+        "`alphaengine store verify FILE` says how far it can be trusted, `alphaengine store repair FILE` keeps that";
 
     /// Changes rows as no program should.
     fn tamper(shelf: &Shelf, sql: &str) {

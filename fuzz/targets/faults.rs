@@ -1,7 +1,7 @@
 //! Fault plans: any text is refused with a sentence, or is a plan that says the same when it is written and read again.
 #![no_main]
 
-use alphaengine_server::FaultPlan;
+use alphaengine_sim::faults::FaultPlan;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

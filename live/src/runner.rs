@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use alphaengine_core::command::{OperatorCommand, OperatorOrder, StopPolicy};
 use alphaengine_core::engine;
+use alphaengine_core::event::StoreRecovered;
 use alphaengine_core::link::LinkUpdate;
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::mode::EngineMode;
+use alphaengine_core::state::StoreLoss;
 use alphaengine_core::store::SqliteStore;
 use alphaengine_core::strategy::Strategy;
 use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_SECOND, Nanos, Timestamp};
@@ -362,6 +364,25 @@ impl<F: Factory<Log = SqliteStore>> Runner<F> {
             let _ = self.parts.driver.carry_out(effect);
         }
     }
+}
+
+/// Says that a damaged store was salvaged.
+pub fn tell_recovery(recovered: &StoreRecovered) {
+    let StoreRecovered { problem, kept_until_seq, moved_to, .. } = recovered;
+    tracing::error!(
+        %problem,
+        kept_until = kept_until_seq,
+        %moved_to,
+        "the event store was damaged and was made anew from what is in order"
+    );
+}
+
+/// Says what is lost, and what becomes of it.
+pub fn tell_loss(lost: &StoreLoss) {
+    tracing::error!(
+        "{lost}: fetching from the exchange what it knows; then SAFE, only cancels and closes leave, until somebody has looked \
+         and says `alphaengine command resume`"
+    );
 }
 
 /// Says in the log what an operator at the terminal would want to know about the way to the exchange.

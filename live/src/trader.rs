@@ -44,8 +44,9 @@ pub trait Factory {
     fn session_id(&self, life: u64) -> SessionId;
 
     /// Opens the store, or makes it, and tells what it adds up to. The trader asks for it when it begins and after each failure,
-    /// and has let go of the store before.
-    fn open(&mut self, session: SessionId) -> Result<(Self::Log, State), store::Error>;
+    /// and has let go of the store before. With `is_doubtful` it was seen to be damaged: what is checked at every start may show
+    /// nothing of that.
+    fn open(&mut self, session: SessionId, is_doubtful: bool) -> Result<(Self::Log, State), store::Error>;
 
     fn strategy(&self) -> Result<Self::Strategy, String>;
 
@@ -137,6 +138,8 @@ pub struct Distrust {
     /// When it is tried again, on the local clock; [`Timestamp::MAX`] when that is no use.
     pub retry_at: Timestamp,
     pub attempts: u32,
+    /// Something in it was seen to be damaged.
+    is_doubtful: bool,
 }
 
 /// A bot, on its store or without it.
@@ -160,7 +163,7 @@ impl<F: Factory> Trader<F> {
     /// trader, because such an account is worth nothing without its history.
     pub fn new(mut factory: F, venue: Option<Box<dyn Venue>>) -> Result<Trader<F>, engine::Error> {
         let session = factory.session_id(0);
-        let (log, state) = factory.open(session)?;
+        let (log, state) = factory.open(session, false)?;
         let engine = engine(&factory, session, Log::Store(log), state)?;
         let bot = Bot::new(engine, Session::new(factory.session_config()), venue);
         Ok(Trader {
@@ -319,6 +322,7 @@ impl<F: Factory> Trader<F> {
             hint: problem.hint(),
             retry_at: self.now.plus(self.next_pause()),
             attempts: 0,
+            is_doubtful: problem.is_damage(),
         });
         self.life += 1;
         self.session = self.factory.session_id(self.life);
@@ -337,8 +341,9 @@ impl<F: Factory> Trader<F> {
             return Ok(());
         };
         let (since, problem) = (distrust.since, distrust.problem.clone());
+        let is_doubtful = distrust.is_doubtful;
         let session = self.factory.session_id(self.life + 1);
-        let (log, state) = match self.factory.open(session) {
+        let (log, state) = match self.factory.open(session, is_doubtful) {
             Ok(opened) => opened,
             Err(error) => {
                 self.stay_without(&error, error.may_pass());

@@ -1,6 +1,10 @@
 //! A backtest with faults: the whole of the data through world 2, once without faults and once with them.
 
-use alphaengine_chaos::RunOptions;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use alphaengine_chaos::{RunOptions, StoreFiles};
 use alphaengine_sim::faults::FaultPlan;
 use serde_json::{Value, json};
 
@@ -17,6 +21,9 @@ pub struct Faulted {
     free: SeedRun,
     with: SeedRun,
     plan: FaultPlan,
+    /// Of the run with faults; `None` where it ended without a bot.
+    store: Option<StoreFiles>,
+    kept: Option<PathBuf>,
 }
 
 /// Runs it. The wire has no delays but those of the plan, so that a plan without entries gives the orders of the plain backtest.
@@ -26,12 +33,33 @@ pub fn run_faulted(entry: &Entry, options: Options, plan: FaultPlan) -> Result<F
     let scenario = data.whole()?;
     let watched = RunOptions { seed, instant: true, ..RunOptions::default() };
     let free = SeedRun::of(seed, &run::run(entry, &scenario, &FaultPlan::default(), watched)?);
-    let with = SeedRun::of(seed, &run::run(entry, &scenario, &plan, watched)?);
+    let report = run::run(entry, &scenario, &plan, RunOptions { keep_store: true, ..watched })?;
+    let with = SeedRun::of(seed, &report);
     let params = data.params.iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Ok(Faulted { strategy: data.strategy, params, free, with, plan })
+    Ok(Faulted { strategy: data.strategy, params, free, with, plan, store: report.store, kept: None })
 }
 
 impl Faulted {
+    /// Keeps the store of the run with faults, with its head mark beside it. The file must not exist.
+    pub fn keep(&mut self, path: &Path) -> Result<(), Error> {
+        let Some(store) = self.store.take() else {
+            return Err(Error::new("the run with faults ended without a store that could be closed")
+                .hint("leave --store out, or give the plan fewer faults at its end"));
+        };
+        let write = |path: &Path, bytes: &[u8]| {
+            let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+            file.write_all(bytes)
+        };
+        let mut head = path.as_os_str().to_owned();
+        head.push(".head");
+        write(path, &store.database).and_then(|()| write(Path::new(&head), &store.head)).map_err(|error| {
+            Error::new(format!("option --store: {}: cannot be written: {error}", path.display()))
+                .hint("name a new file in a directory that can be written")
+        })?;
+        self.kept = Some(path.to_owned());
+        Ok(())
+    }
+
     /// Whether no law was broken.
     pub fn is_clean(&self) -> bool {
         self.free.violations.is_empty() && self.with.violations.is_empty()
@@ -54,7 +82,10 @@ impl Faulted {
                 );
             }
         }
-        text += "note: a run with faults leaves no store\n";
+        text += &match &self.kept {
+            Some(path) => format!("store: {} (the run with faults)\n", path.display()),
+            None => "note: the store of the run with faults is kept with --store FILE only\n".to_owned(),
+        };
         text
     }
 
@@ -81,7 +112,7 @@ impl Faulted {
             "fired": fired.collect::<Vec<_>>(),
             "fault_free": run(&self.free),
             "with_faults": run(&self.with),
-            "store": "none",
+            "store": self.kept.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string()),
         })
     }
 }
@@ -107,6 +138,8 @@ mod tests {
             free: report(5),
             with: report(-3),
             plan: FaultPlan::default(),
+            store: None,
+            kept: None,
         };
         let line = faulted.text().lines().find(|line| line.starts_with("PnL")).unwrap().to_owned();
         assert_eq!(line.split_whitespace().collect::<Vec<_>>(), ["PnL", "5.00", "-3.00", "-8.00"]);

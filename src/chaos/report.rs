@@ -136,16 +136,17 @@ mod tests {
     #[test]
     fn a_finding_comes_with_its_law_its_least_plan_and_the_command_that_shows_it_again() {
         let text = report().text();
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for part in [
             "2 seeds from 4, 5m each: 2.0 simulated hours in 1.0 s, 2.0 seeds/s",
-            "F1         6  drop_request 6",
+            "F1 6 drop_request 6",
             "violation: seed 5, I5 at 2025-01-01T00:02:00.000Z, step 77: the log lacks trade 9",
             "shrunk from 2 entries to 1 in 12 runs",
             "plan: chaos-5.json (1 entries)",
             "again: alphaengine chaos --seed 5 --seeds 1 --plan chaos-5.json",
             "1 of 2 seeds broke a law",
         ] {
-            assert!(text.contains(part), "no `{part}` in:\n{text}");
+            assert!(words.contains(part), "no `{part}` in:\n{text}");
         }
     }
 

@@ -36,8 +36,8 @@ pub struct Args {
     /// Write no export
     #[arg(long, conflicts_with = "export")]
     no_export: bool,
-    /// Run beside it a second time with the faults of this plan (docs/faults.md), and compare; leaves no store
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["store", "export", "no_export"])]
+    /// Run beside it a second time with the faults of this plan (docs/faults.md), and compare; --store FILE keeps that run's store
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["export", "no_export"])]
     faults: Option<PathBuf>,
     /// Print one JSON object instead of the table
     #[arg(long)]
@@ -50,7 +50,19 @@ pub fn backtest(args: Args, strategies: &Strategies) -> Result<Exit, Error> {
     let export_choice = (args.export.clone(), args.no_export);
     if let Some(file) = &args.faults {
         let plan = read_plan("--faults", file)?;
-        let faulted = run_faulted(entry, args.options()?, plan)?;
+        let options = args.options()?;
+        let store = match &options.store {
+            StoreChoice::File(path) if path.exists() => {
+                return Err(Error::new(format!("option --store: {}: the file exists already", path.display()))
+                    .hint("name a new file, or move this one away"));
+            }
+            StoreChoice::File(path) => Some(path.clone()),
+            _ => None,
+        };
+        let mut faulted = run_faulted(entry, options, plan)?;
+        if let Some(path) = store {
+            faulted.keep(&path)?;
+        }
         print(&if json { format!("{}\n", faulted.json()) } else { faulted.text() })?;
         return Ok(if faulted.is_clean() { Exit::Done } else { Exit::No });
     }

@@ -100,7 +100,7 @@ pub fn run(strategies: Strategies) -> ExitCode {
         Verb::Live(args) => live::live(*args, &strategies),
         Verb::Replay(args) => replay::replay(args, &strategies),
         Verb::Runs(verb) => runs::runs(&verb),
-        Verb::Store(verb) => store::store(&verb),
+        Verb::Store(verb) => store::run(&verb),
         Verb::Strategies(args) => strategies::strategies(&args, &strategies),
     };
     match result {

@@ -1,8 +1,9 @@
-//! `alphaengine store`: prove an event store, measure it, ask it.
+//! `alphaengine store`: prove an event store, mend it, measure it, ask it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use alphaengine_core::store::{Answer, StoreReader};
+use alphaengine_core::store::{self, Answer, StoreReader};
+use alphaengine_live::clock::now;
 use clap::{Parser, Subcommand};
 use serde_json::json;
 
@@ -16,6 +17,8 @@ pub enum Verb {
     /// Check the file, the hash chain, the head mark, the fold, the checkpoints, the projections and the journal (exit 1 when
     /// something is wrong)
     Verify(Which),
+    /// Make a damaged store anew from what of it is in order, and move the damaged files aside (`live` does it by itself)
+    Repair(Which),
     /// Count rows and events
     Stats(Stats),
     /// Run SQL that only reads
@@ -51,20 +54,24 @@ pub struct Sql {
 }
 
 impl Which {
-    fn open(&self) -> Result<StoreReader, Error> {
-        let path = match runs::find(&self.runs, &self.store) {
-            Ok(path) => path,
+    fn path(&self) -> Result<PathBuf, Error> {
+        match runs::find(&self.runs, &self.store) {
+            Ok(path) => Ok(path),
             // A name that looks like a file is one that is missing.
-            Err(_) if self.store.contains(['/', '.']) => self.store.clone().into(),
-            Err(error) => return Err(error),
-        };
-        StoreReader::open(&path).map_err(store_error)
+            Err(_) if self.store.contains(['/', '.']) => Ok(self.store.clone().into()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open(&self) -> Result<StoreReader, Error> {
+        StoreReader::open(&self.path()?).map_err(store_error)
     }
 }
 
-pub fn store(verb: &Verb) -> Result<Exit, Error> {
+pub fn run(verb: &Verb) -> Result<Exit, Error> {
     match verb {
         Verb::Verify(which) => verify(&which.open()?),
+        Verb::Repair(which) => repair(&which.path()?),
         Verb::Stats(Stats { which, form }) => stats(&which.open()?, *form),
         Verb::Sql(sql) => {
             let answers = sql.which.open()?.query(&sql.sql).map_err(store_error)?;
@@ -89,11 +96,38 @@ fn verify(reader: &StoreReader) -> Result<Exit, Error> {
     } else {
         text += &format!("DAMAGED: {} events, in order up to event {}\n", verdict.events, verdict.good_until);
         verdict.findings.iter().for_each(|finding| text += &format!("  - {finding}\n"));
-        text += "  Do not trade on it: restore a backup, or begin a new store; what the exchange knows can be read again.\n";
+        text += "  `alphaengine live` on it, or `alphaengine store repair`, keeps what is in order and moves these files aside;\n";
+        text += "  what the exchange knows of the rest, a live session reads again.\n";
     }
     text += &format!("log   {}\nstate {}\n", verdict.log_hash, verdict.state_hash);
     print(&text)?;
     Ok(if verdict.is_good() { Exit::Done } else { Exit::No })
+}
+
+fn repair(path: &Path) -> Result<Exit, Error> {
+    let mut text = format!("{}\n", path.display());
+    match store::repair(path, now()).map_err(store_error)? {
+        None => text += "good: nothing to repair\n",
+        Some(recovered) => {
+            text += &format!("damaged: {}\n", recovered.problem);
+            text += &format!(
+                "kept: events 1 to {}; the damaged files are {}*\n",
+                recovered.kept_until_seq, recovered.moved_to
+            );
+            text += &match recovered.marked_seq {
+                Some(marked) if marked > recovered.kept_until_seq => {
+                    format!("lost: events {} to {marked}\n", recovered.kept_until_seq + 1)
+                }
+                Some(_) => "lost: nothing that was durable\n".to_owned(),
+                None => "lost: nobody can tell, because the head mark says nothing of it\n".to_owned(),
+            };
+            if recovered.has_lost() {
+                text += "A live session on it reads from the exchange what that knows, and is SAFE until `alphaengine command resume`.\n";
+            }
+        }
+    }
+    print(&text)?;
+    Ok(Exit::Done)
 }
 
 fn stats(reader: &StoreReader, form: Form) -> Result<Exit, Error> {

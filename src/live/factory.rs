@@ -11,6 +11,7 @@ use alphaengine_core::store::{self, Scope, SqliteStore};
 use alphaengine_core::strategy::Strategy;
 use alphaengine_live::binance::{ApiKey, SessionConfig};
 use alphaengine_live::clock::now;
+use alphaengine_live::runner;
 use alphaengine_live::trader::Factory;
 use serde_json::json;
 
@@ -45,18 +46,19 @@ impl<S: Strategy> Factory for LiveFactory<S> {
         }
     }
 
-    fn open(&mut self, session: SessionId) -> Result<(SqliteStore, State), store::Error> {
+    fn open(&mut self, session: SessionId, is_doubtful: bool) -> Result<(SqliteStore, State), store::Error> {
         let account = if self.recipe.paper.is_some() { "paper" } else { "main" };
         let scope = Scope::binance_futures(self.recipe.mode, session, account);
         let (path, instruments) = (&self.path, &self.recipe.instruments);
-        let store = if self.was_open {
-            // One that vanished is not made anew under a bot that runs.
-            SqliteStore::open(path, scope, instruments)?
-        } else {
-            let mut store = SqliteStore::open_or_create(path, scope, instruments)?;
+        if self.was_open && !path.is_file() {
+            // One that vanished is not made anew under a bot that runs: a disk may come back.
+            return Err(store::Error::Missing { path: path.clone() });
+        }
+        let (mut store, recovered) = SqliteStore::open_or_salvage(path, scope, instruments, now(), is_doubtful)?;
+        recovered.iter().for_each(runner::tell_recovery);
+        if !self.was_open {
             store.turn_away_before(now())?;
-            store
-        };
+        }
         self.was_open = true;
         let state = store.recovered().state;
         Ok((store, state))

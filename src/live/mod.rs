@@ -20,7 +20,7 @@ use std::path::Path;
 use alphaengine_core::engine;
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::params::Params;
-use alphaengine_core::store::{SessionRow, StoreReader};
+use alphaengine_core::store::{self, SessionRow, StoreReader};
 use alphaengine_core::strategy::Strategy;
 use alphaengine_core::units::Timestamp;
 use alphaengine_live::binance::{ApiKey, BootstrapResult, Signer};
@@ -97,7 +97,11 @@ impl LiveJob {
             return Err(Error::new(format!("{}: the store exists, and paper trading begins anew", path.display()))
                 .hint("move it away, or name a new one with --store FILE"));
         }
-        let sessions = StoreReader::open(path).and_then(|reader| reader.sessions()).map_err(store_error)?;
+        let sessions = match StoreReader::open(path).and_then(|reader| reader.sessions()) {
+            // Whether it can be salvaged, whoever opens it finds out.
+            Err(error) if error.is_damage() || matches!(error, store::Error::NotAStore { .. }) => return Ok(()),
+            sessions => sessions.map_err(store_error)?,
+        };
         let (given, mode) = (self.recipe.mode.name(), |session: SessionRow| session.mode);
         match sessions.into_iter().next_back().map(mode) {
             Some(found) if found != given => {
@@ -125,6 +129,7 @@ pub fn run_live<S: Strategy>(mut job: LiveJob) -> Result<LiveOutcome, Error> {
         engine::Error::Store(error) => store_error(error),
         error => Error::new(error.to_string()),
     })?;
+    trader.engine().state().lost.iter().for_each(runner::tell_loss);
     let (seq, fills) = (trader.engine().state().seq, trader.engine().state().trades);
     let recorder = job.options.record.as_deref().map(|directory| job.recorder(directory, seq)).transpose()?;
     let parts = Parts {

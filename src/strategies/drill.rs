@@ -128,6 +128,11 @@ impl<'c, 'w> Hand<'c, 'w> {
         Hand { ctx, symbol, size, tick }
     }
 
+    /// The middle of the book, which is heard alike in every world; without a book the last price.
+    fn newest(&self) -> Option<Price> {
+        self.ctx.book(self.symbol).map(|book| book.mid()).or(self.ctx.last_price(self.symbol))
+    }
+
     fn act(&mut self, chosen: u64) {
         if self.ctx.open_orders(self.symbol).count() >= MOST_OPEN {
             return self.cancel_oldest();
@@ -197,7 +202,7 @@ impl<'c, 'w> Hand<'c, 'w> {
     /// A conditional order that closes the position, of a kind of which none waits already.
     fn protect(&mut self, chosen: u64) {
         let (held, symbol) = (self.ctx.position(self.symbol).qty(), self.symbol);
-        let Some(last) = self.ctx.last_price(symbol).filter(|_| !held.is_zero()) else { return };
+        let Some(last) = self.newest().filter(|_| !held.is_zero()) else { return };
         let kind = chosen % 3;
         let waits = |order: &Order| match order.spec.order_type {
             OrderType::StopMarket { .. } => kind == 0,
@@ -259,7 +264,7 @@ impl<'c, 'w> Hand<'c, 'w> {
     /// The size as a quantity, and at least what the exchange takes; zero before the first price.
     fn qty(&self) -> Qty {
         let instrument = self.ctx.instrument(self.symbol);
-        let Some(last) = self.ctx.last_price(self.symbol) else { return Qty::ZERO };
+        let Some(last) = self.newest() else { return Qty::ZERO };
         let step = instrument.market_lot.step.max(instrument.lot.step).max(Qty::STEP);
         // A quarter more than the least notional, so that an order some way below the last price is still large enough.
         let least = Money::from_steps(instrument.min_notional.steps() / 4 * 5);
@@ -270,7 +275,7 @@ impl<'c, 'w> Hand<'c, 'w> {
 
     /// So many ticks behind the own side of the book, or with a minus beyond the other side.
     fn price(&self, side: Side, ticks: i64) -> Option<Price> {
-        let last = self.ctx.last_price(self.symbol)?;
+        let last = self.newest()?;
         let (bid, ask) = self.ctx.book(self.symbol).map_or((last, last), |book| (book.bid, book.ask));
         let away = Price::from_steps(self.tick.steps().saturating_mul(ticks));
         let price = match (side, ticks >= 0) {

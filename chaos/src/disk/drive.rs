@@ -8,12 +8,15 @@ use alphaengine_core::units::Timestamp;
 use alphaengine_sim::faults::{DiskFile, DiskOp, Fault};
 
 use super::content::Content;
+use super::course::Course;
 use super::dice::Dice;
 use super::digest::Digest;
 use super::directory::{Directory, FileId};
 use super::locks::{Level, Slots};
 use super::shared::{SharedId, SharedMemories};
-use super::{DiskFaults, Failure, Image, SimDisk};
+use super::{DiskFaults, Failure, SimDisk};
+
+mod medium;
 
 /// Numbers an open file.
 pub type HandleId = u64;
@@ -44,20 +47,6 @@ struct Handle {
     shared: Option<SharedId>,
     slots: Slots,
     is_temporary: bool,
-}
-
-/// What becomes of an operation that was let through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Course {
-    Well,
-    /// A half of it is done, then it fails.
-    Half,
-    /// It says that it is done.
-    Lie,
-    /// It is done and says that it is not.
-    DoneButFails,
-    /// The process ends in the middle of it.
-    Ends,
 }
 
 pub struct Drive {
@@ -368,48 +357,6 @@ impl Drive {
         Ok(self.bytes(path).map(<[u8]>::len))
     }
 
-    // What happens to the medium itself.
-
-    pub fn bytes(&self, path: &Path) -> Option<&[u8]> {
-        let file = self.files.get(&self.directory.get(path)?)?;
-        Some(file.content.bytes())
-    }
-
-    pub fn has_unsynced(&self, path: &Path) -> bool {
-        let file = self.directory.get(path).and_then(|id| self.files.get(&id));
-        file.is_some_and(|file| file.content.has_unsynced())
-    }
-
-    pub fn flip_bit(&mut self, path: &Path, bit: u64) {
-        let Some(id) = self.directory.get(path) else { return };
-        self.note(5, id, bit as usize);
-        let Some(file) = self.files.get_mut(&id) else { return };
-        let bytes = file.content.bytes_mut();
-        let bit = bit % (bytes.len() as u64 * 8).max(1);
-        if let Some(byte) = bytes.get_mut((bit / 8) as usize) {
-            *byte ^= 1 << (bit % 8);
-        }
-    }
-
-    /// Puts a durable file where a name is, or takes it away.
-    pub fn put(&mut self, path: &Path, bytes: Option<Vec<u8>>) {
-        let Some(bytes) = bytes else {
-            self.directory.remove(path);
-            return self.directory.sync();
-        };
-        let content = Content::durable(bytes);
-        match self.directory.get(path).and_then(|id| self.files.get_mut(&id)) {
-            Some(file) => file.content = content,
-            None => drop(self.make(Some(path), content)),
-        }
-        self.directory.sync();
-    }
-
-    pub fn image(&self) -> Image {
-        let bytes = |id| self.files.get(&id).map_or_else(Vec::new, |file| file.content.bytes().to_vec());
-        Image(self.directory.iter().map(|(path, id)| (path.to_owned(), bytes(id))).collect())
-    }
-
     fn make(&mut self, path: Option<&Path>, content: Content) -> FileId {
         self.made += 1;
         let id = self.made;
@@ -447,20 +394,12 @@ impl Drive {
         self.operations += 1;
         let due = self.faults.as_mut().map_or_else(Vec::new, |faults| faults.on(op, file));
         for fault in due {
-            return match fault {
-                Fault::Crash { .. } | Fault::PowerLoss { .. } => {
+            if let Some(course) = Course::under(&fault, op) {
+                if course == Ok(Course::Ends) {
                     self.ends = Some(fault);
-                    Ok(Course::Ends)
                 }
-                Fault::Busy if op == DiskOp::Lock => Err(Failure::Busy),
-                Fault::Full if op != DiskOp::Read => Err(Failure::Full),
-                Fault::IoError => Err(Failure::Io),
-                Fault::ShortWrite if op == DiskOp::Write => Ok(Course::Half),
-                Fault::LyingSync if op == DiskOp::Sync => Ok(Course::Lie),
-                Fault::ErrsButDurable => Ok(Course::DoneButFails),
-                // Not of this operation.
-                _ => continue,
-            };
+                return course;
+            }
         }
         Ok(Course::Well)
     }
@@ -471,15 +410,6 @@ impl Drive {
             Course::Well | Course::Lie | Course::DoneButFails => true,
             Course::Half => false,
             Course::Ends => self.tears.below(2) == 0,
-        }
-    }
-}
-
-impl Course {
-    fn ended(self) -> Result<(), Failure> {
-        match self {
-            Course::Well | Course::Lie => Ok(()),
-            Course::Half | Course::DoneButFails | Course::Ends => Err(Failure::Io),
         }
     }
 }

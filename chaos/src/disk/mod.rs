@@ -15,6 +15,7 @@
 //! - After [`SimDisk::kill`] handles that were open are dead: all they do fails and changes nothing. What was written stands.
 
 mod content;
+mod course;
 mod dice;
 mod digest;
 mod directory;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use alphaengine_core::event::{Event, Recorded};
 use alphaengine_core::mode::EngineMode;
-use alphaengine_core::order::Side;
+use alphaengine_core::order::{OrderSpec, Side};
 use alphaengine_core::units::{Money, Nanos, Price, Rounding, Timestamp};
 use alphaengine_sim::gateway::Gateway;
 
@@ -19,6 +19,7 @@ pub(super) struct Meter {
     highest: Money,
     /// The last price when a market order left, by its name.
     decided: BTreeMap<String, Price>,
+    orders: Vec<OrderSpec>,
     mode: EngineMode,
     mode_since: Timestamp,
 }
@@ -31,6 +32,7 @@ impl Meter {
             transferred: Money::ZERO,
             highest: cash,
             decided: BTreeMap::new(),
+            orders: Vec::new(),
             mode: EngineMode::Booting,
             mode_since: at,
         }
@@ -66,10 +68,17 @@ impl Meter {
 
     pub fn recorded(&mut self, recorded: &Recorded) {
         match &recorded.event {
-            Event::OrderRequested(_) => self.effect.orders += 1,
+            Event::OrderRequested(event) => {
+                self.effect.orders += 1;
+                self.orders.push(event.spec);
+            }
             Event::CommandRefused(_) => self.effect.refused_entries += 1,
             _ => {}
         }
+    }
+
+    pub fn take_orders(&mut self) -> Vec<OrderSpec> {
+        std::mem::take(&mut self.orders)
     }
 
     pub fn restarted(&mut self) {

@@ -52,8 +52,8 @@ impl<S: Strategy> World<'_, S> {
                 }
             }
             Fault::Transfer { amount } => {
-                self.venue.gateway.transfer(now, *amount);
-                self.meter.transferred(*amount);
+                let moved = self.venue.gateway.transfer(now, *amount);
+                self.meter.transferred(moved);
             }
             Fault::Filters { symbol, times } => {
                 if let Some(symbol) = self.scenario.instruments.id(symbol) {

@@ -66,6 +66,11 @@ impl SharedFaults {
         SharedFaults { faults: Arc::new(Mutex::new(Faults::new(plan))), lied: Arc::default() }
     }
 
+    /// For a disk.
+    fn in_force(&self) -> Option<Box<dyn DiskFaults>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -151,7 +156,7 @@ impl<'a, S: Strategy> World<'a, S> {
         let disk = SimDisk::get();
         disk.begin_run(options.seed);
         let faults = SharedFaults::new(plan.clone());
-        disk.set_faults(Some(Box::new(faults.clone())));
+        disk.set_faults(faults.in_force());
         Ok(World {
             scenario,
             options: *options,
@@ -252,6 +257,10 @@ impl<'a, S: Strategy> World<'a, S> {
                 self.auditor.see(now, self.steps, Seen::Market(update));
                 self.venue.gateway.market_moves(now, update);
                 self.untold.push(*update);
+                // Where nothing takes any time, each update is answered before the next one, as in a backtest.
+                if self.options.instant {
+                    break;
+                }
             }
             self.meter.moved(now, &self.venue.gateway);
         } else {
@@ -317,6 +326,7 @@ impl<'a, S: Strategy> World<'a, S> {
 
     /// Marks and quotes are told each second although nothing moves.
     fn second(&mut self) {
+        self.auditor.see(self.now, self.steps, Seen::MarketStands);
         self.venue.gateway.market_stands(self.now, self.now);
         self.flush_frames();
         self.look_for_quiet();
@@ -344,6 +354,7 @@ impl<'a, S: Strategy> World<'a, S> {
             checks: self.auditor.checks().clone(),
             violations: self.auditor.violations().to_vec(),
             effect,
+            orders: self.meter.take_orders(),
             trace: self.trace.into_lines(),
             store,
         }

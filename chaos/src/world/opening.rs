@@ -19,7 +19,8 @@ pub(super) struct Opening {
     /// The hash after the event that a dead process knew last.
     pub at_last_words: Option<[u8; 32]>,
     pub head: Option<u64>,
-    pub chain_holds: bool,
+    /// What a proof of the whole store found wrong.
+    pub findings: Vec<String>,
     pub salvaged: Option<StoreRecovered>,
 }
 
@@ -58,7 +59,7 @@ impl Opening {
             from_checkpoint: from_checkpoint.map(|state| state.hash()),
             at_last_words,
             head: place.disk().read(&head_of(place)).ok().and_then(|bytes| marked(&bytes)),
-            chain_holds: verdict.findings.is_empty(),
+            findings: verdict.findings,
             salvaged,
             log,
         })

@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 use super::agenda::{Happening, Life};
 use super::log::{LogNews, Watch, WatchedLog};
 use super::opening::Opening;
-use super::{Phase, World};
+use super::{Phase, SharedFaults, World};
 use crate::disk::{Image, SimDisk};
 use crate::report::StoreFiles;
 use crate::scenario::Scenario;
@@ -34,6 +34,13 @@ pub(super) const RECV_WINDOW: Nanos = RECV_WINDOW_MS as Nanos * NANOS_PER_MILLI;
 const RECV_WINDOW_MS: u32 = 2_000;
 /// How long the supervisor waits before it starts a process again that ended by itself.
 const RESTART_AFTER: Nanos = 5 * NANOS_PER_SECOND;
+
+/// The dead man's switch, where it is set.
+const COUNTDOWN: Nanos = 120 * NANOS_PER_SECOND;
+/// Events between two checkpoints of the store.
+const CHECKPOINT_EVERY: u64 = 60;
+/// So often a listen key is kept alive, so that a run of minutes sees it.
+const KEEPALIVE: Nanos = 60 * NANOS_PER_SECOND;
 
 const STORE: &str = "bot.db";
 const WAL: &str = "bot.db-wal";
@@ -49,6 +56,8 @@ pub(super) struct Maker<'a, S> {
     /// Of the process; those of its lives derive from it.
     session: SessionId,
     place: Place,
+    disk: SimDisk,
+    faults: SharedFaults,
     watch: Rc<RefCell<Watch>>,
     strategy: PhantomData<S>,
 }
@@ -61,16 +70,22 @@ impl<S: Strategy> Factory for Maker<'_, S> {
         if life == 0 { self.session } else { session_id(&format!("{} {life}", self.session.as_str())) }
     }
 
-    fn open(&mut self, session: SessionId) -> Result<(Self::Log, State), store::Error> {
+    fn open(&mut self, session: SessionId, is_doubtful: bool) -> Result<(Self::Log, State), store::Error> {
         let scope = Scope::binance_futures(Mode::Chaos, session, "main");
         let instruments = &self.known.instruments;
         let (now, last_words) = {
             let watch = self.watch.borrow();
             (watch.now, watch.last_words)
         };
-        let (store, salvaged) = SqliteStore::open_or_salvage(&self.place, scope, instruments, now, false)?;
-        let opening =
-            Opening::look(&self.place, &store, session, instruments, last_words.map(|(seq, _)| seq), salvaged)?;
+        let (mut store, salvaged) = SqliteStore::open_or_salvage(&self.place, scope, instruments, now, is_doubtful)?;
+        // Whoever looks on has good eyes, and does not use up what the plan has for the bot.
+        self.disk.set_faults(None);
+        let last_seq = last_words.map(|(seq, _)| seq);
+        let opening = Opening::look(&self.place, &store, session, instruments, last_seq, salvaged);
+        self.disk.set_faults(self.faults.in_force());
+        let opening = opening?;
+        // A run is short: else it would never recover from one.
+        store.checkpoint_every(CHECKPOINT_EVERY);
         let state = store.recovered().state;
         let mut watch = self.watch.borrow_mut();
         watch.uncommitted = 0;
@@ -110,6 +125,10 @@ impl<S: Strategy> Factory for Maker<'_, S> {
             hedge: self.known.hedge,
             used_weight: self.known.used_weight,
             silence: if self.is_instant { Silence::ALLOWED } else { Silence::default() },
+            listen_key_keepalive: KEEPALIVE,
+            // Two ways in which a session may be run, each in some of the runs.
+            batch_orders: !self.is_instant && self.seed.is_multiple_of(4),
+            countdown: (!self.is_instant && self.seed % 4 == 1).then_some(COUNTDOWN),
             ..SessionConfig::new(hosts(), Some(self.key.clone()), self.known.instruments.clone())
         }
     }
@@ -314,10 +333,12 @@ impl<'a, S: Strategy> World<'a, S> {
             scenario: self.scenario,
             known,
             key: self.key.clone(),
-            seed: self.options.seed ^ self.process.life.0,
+            seed: self.options.seed,
             is_instant: self.options.instant,
             session,
             place: self.place(),
+            disk: self.disk.clone(),
+            faults: self.faults.clone(),
             watch: Rc::clone(&self.watch),
             strategy: PhantomData,
         };
@@ -368,14 +389,16 @@ impl<'a, S: Strategy> World<'a, S> {
             from_checkpoint: opening.from_checkpoint,
             known: known.filter(|_| !self.is_disk_doubtful()),
             head: opening.head,
-            chain_holds: opening.chain_holds,
+            chain_holds: opening.findings.is_empty(),
             damaged: self.is_disk_doubtful(),
+            salvaged: opening.salvaged.is_some(),
         };
         let seq = opening.state.seq;
         self.trace.note(self.now, || match &opening.salvaged {
             None => format!("the store is open at event {seq}"),
             Some(salvaged) => format!("the store is salvaged: {salvaged:?}"),
         });
+        opening.findings.iter().for_each(|finding| self.trace.note(self.now, || format!("   {finding}")));
         self.auditor.recovered(self.now, self.steps, recovery);
         self.auditor.see(self.now, self.steps, Seen::ProcessBegan { session: opening.session, seq });
     }
@@ -401,6 +424,8 @@ impl<'a, S: Strategy> World<'a, S> {
             let seen = Seen::Stepped { mode, reconciled, state: engine.state() };
             self.auditor.see(self.now, self.steps, seen);
         }
+        let until = engine.heard_until();
+        self.auditor.see(self.now, self.steps, Seen::StrategyHeard { until });
         self.note_trust(problem);
         self.note_mode(mode);
         let life = self.process.life;

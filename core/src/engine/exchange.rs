@@ -17,12 +17,14 @@ use crate::planted::{self, Bug};
 use crate::state;
 use crate::store::{self, EventLog};
 use crate::strategy::{OrderNews, Strategy};
-use crate::units::Timestamp;
+use crate::units::{NANOS_PER_MINUTE, Nanos, Timestamp};
 
 /// The exchange already has an order with this name: very likely the first attempt arrived (`binance-usdm.md` section 6.4).
 const DUPLICATE_CLIENT_ORDER_ID: i32 = -4116;
 /// A cancel found no such open order.
 const UNKNOWN_ORDER: i32 = -2011;
+/// Funding is paid within this time after its nominal settlement.
+const SETTLED_WITHIN: Nanos = NANOS_PER_MINUTE;
 /// Ours, not the exchange's: a request that is proven never to have arrived.
 const NEVER_ARRIVED: i32 = 0;
 
@@ -53,8 +55,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 self.record(self.heard(true), None, Some(symbol), moved)
             }
             ExchangeUpdate::Setting { symbol, setting } => self.on_setting(symbol, setting, true),
-            ExchangeUpdate::Transfer { id, asset, amount, reason } => {
-                self.on_transfer(TransferBooked { id, asset, amount, reason }, true)
+            ExchangeUpdate::Transfer { at, id, asset, amount, reason } => {
+                self.on_transfer(at, TransferBooked { id, asset, amount, reason }, true)
             }
             ExchangeUpdate::Liquidation { symbol, mark, margin_balance, maintenance } => {
                 let started = LiquidationStarted { mark, margin_balance, maintenance };
@@ -222,6 +224,10 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
 
     /// Books a payment of funding, once: no position is charged twice for one settlement.
     pub(super) fn on_funding_payment(&mut self, payment: FundingPayment, stream: bool) -> Result<(), Error> {
+        // Of a settlement in the minute of the meeting nothing tells whether it was before or after it.
+        if self.state.met_at.is_some_and(|met_at| payment.settled_at.plus(SETTLED_WITHIN) < met_at) {
+            return Ok(());
+        }
         let last = self.state.symbols[payment.symbol.index()].last_funding[payment.position_side as usize];
         if payment.id.is_some() || payment.settled_at <= last {
             let name = self.config.instruments.get(payment.symbol).symbol.as_str();
@@ -234,8 +240,27 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         Ok(())
     }
 
+    /// Whether money moved before this store met the account, and so is part of the balances with which it began. Rows of income reach
+    /// further back than what they are asked for.
+    fn is_in_the_opening(&mut self, at: Timestamp) -> bool {
+        if !self.reconciler.is_on {
+            return false;
+        }
+        match self.state.met_at {
+            Some(met_at) => at < met_at,
+            None => {
+                // The balance that is on its way may be from before or after it.
+                self.reconciler.money_moved(self.now);
+                true
+            }
+        }
+    }
+
     /// Books money that came or went, once: the exchange's number says which it is.
-    pub(super) fn on_transfer(&mut self, booked: TransferBooked, stream: bool) -> Result<(), Error> {
+    pub(super) fn on_transfer(&mut self, at: Timestamp, booked: TransferBooked, stream: bool) -> Result<(), Error> {
+        if self.is_in_the_opening(at) {
+            return Ok(());
+        }
         if self.log.contains(&store::transfer_key(booked.reason, booked.asset, booked.id))? {
             return Ok(());
         }

@@ -229,15 +229,22 @@ impl Reconciler {
         match &recorded.event {
             Event::TradeExecuted(_) | Event::PositionAdopted(_) => {
                 self.touched.positions.extend(recorded.symbol);
-                (self.touched.money, self.moved_at) = (true, recorded.at);
+                self.money_moved(recorded.at);
             }
             Event::FundingApplied(_) | Event::TransferBooked(_) | Event::MarginMoved(_) => {
-                (self.touched.money, self.moved_at) = (true, recorded.at);
+                self.money_moved(recorded.at);
             }
             Event::LeverageSet(_) | Event::MarginTypeSet(_) | Event::HedgeModeSet(_) | Event::SettingRequested(_) => {
                 self.touched.settings = true;
             }
             _ => {}
+        }
+    }
+
+    /// Money moved that is not booked: a balance that is on its way now cannot be judged.
+    pub fn money_moved(&mut self, now: Timestamp) {
+        if self.is_watching || self.stage == Stage::Pause {
+            (self.touched.money, self.moved_at) = (true, now);
         }
     }
 
@@ -386,9 +393,9 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
                 for row in &rows {
                     match row {
                         ExchangeUpdate::Funding(payment) => self.on_funding_payment(*payment, false)?,
-                        ExchangeUpdate::Transfer { id, asset, amount, reason } => {
+                        ExchangeUpdate::Transfer { at, id, asset, amount, reason } => {
                             let booked = TransferBooked { id: *id, asset: *asset, amount: *amount, reason: *reason };
-                            self.on_transfer(booked, false)?;
+                            self.on_transfer(*at, booked, false)?;
                         }
                         _ => {}
                     }

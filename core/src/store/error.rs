@@ -53,7 +53,9 @@ impl Error {
             Error::NotAStore { .. } => Some("name a file that `alphaengine backtest --store FILE` wrote"),
             Error::NewerSchema { .. } => Some("use the program that wrote it, or a newer one"),
             Error::Damaged { .. } | Error::Sqlite { .. } | Error::Unreadable { .. } | Error::Contradiction { .. } => {
-                Some("`alphaengine store verify FILE` says how far it can be trusted; restore a backup")
+                Some(
+                    "`alphaengine store verify FILE` says how far it can be trusted, `alphaengine store repair FILE` keeps that",
+                )
             }
             Error::NoSession { .. } => Some("start one with `alphaengine live` first"),
             Error::OtherSymbols { .. } => Some("give this session a store of its own"),

@@ -44,13 +44,8 @@ impl SqliteStore {
     ) -> Result<(SqliteStore, Option<StoreRecovered>), Error> {
         let place = place.into();
         finish_moving(&place)?;
-        clear_unborn(&place)?;
         let opened = if is_doubtful { prove(&place) } else { Ok(()) };
-        let opened = opened.and_then(|()| match place.disk().is_file(&head::path_of(&place)) {
-            // Where there is a mark there was a store.
-            true => SqliteStore::open(&place, scope.clone(), instruments),
-            false => SqliteStore::open_or_create(&place, scope.clone(), instruments),
-        });
+        let opened = opened.and_then(|()| SqliteStore::open_or_create(&place, scope.clone(), instruments));
         match opened {
             Ok(store) => Ok((store, None)),
             Err(error) if is_damage(&place, &error) => {
@@ -155,8 +150,8 @@ fn salvage(
         let moved_to = free_name(place);
         let name = moved_to.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let problem = match reason {
-            Some(reason) => format!("{}; {reason}", sentence(problem)),
-            None => sentence(problem),
+            Some(reason) if !sentence(problem).contains(&reason) => format!("{}; {reason}", sentence(problem)),
+            _ => sentence(problem),
         };
         let marked_seq = trusted_mark(place, &store);
         let recovered = StoreRecovered { kept_until_seq, marked_seq, problem, moved_to: name };
@@ -296,7 +291,7 @@ fn copy_on(
         }
         let hash: Hash = row.get(COLUMNS)?;
         if chain(last, &columns, &mut bytes) != hash {
-            return Err(Stop::Row(format!("event {seq} was changed: its hash does not follow")));
+            return Err(Stop::Row(format!("event {seq} was changed: its hash does not follow from the row before it")));
         }
         if let Column::Text(found) = columns[SYMBOL]
             && !symbols.iter().any(|symbol| symbol == found)
@@ -358,15 +353,6 @@ fn free_name(place: &Place) -> Place {
     // One without its database is one whose moving was interrupted: the database goes last.
     let found = (1..=u32::MAX).map(name).find(|named| !place.disk().is_file(named.path()));
     found.unwrap_or_else(|| name(0))
-}
-
-/// A file that was made and never written, not even its mark, is what a process leaves that ends while it makes a store.
-fn clear_unborn(place: &Place) -> Result<(), Error> {
-    let path = place.path();
-    let is_unborn = place.disk().is_file(path)
-        && place.disk().len(path).is_ok_and(|len| len == 0)
-        && PARTS.iter().filter(|part| !part.is_empty()).all(|part| !place.disk().is_file(&part_of(place, part)));
-    if is_unborn { place.disk().remove(path).map_err(|error| Error::io(path, &error)) } else { Ok(()) }
 }
 
 /// Throws away what an interrupted salvage left. One that is under way holds its mark.

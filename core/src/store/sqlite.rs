@@ -18,7 +18,7 @@ use crate::instrument::Instruments;
 use crate::report::EquityPoint;
 use crate::state::State;
 
-/// Events between two checkpoints.
+/// Events between two checkpoints, unless the writer was told otherwise.
 const CHECKPOINT_EVERY: u64 = 50_000;
 /// Events after which a rebuild writes what it has.
 const REBUILD_BATCH: u64 = 20_000;
@@ -36,6 +36,7 @@ pub struct SqliteStore {
     instruments: Instruments,
     in_transaction: bool,
     last_checkpoint: u64,
+    checkpoint_every: u64,
     rows: u64,
     /// Removes the files again if they were never finished.
     is_new: bool,
@@ -150,6 +151,7 @@ impl SqliteStore {
         let last_checkpoint = state.seq;
         let reader = StoreReader::over(connection, place.clone());
         check_symbols(&reader, instruments)?;
+        // What is folded below was never seen by this process. The head mark knows its last row only.
         reader.check_tail(state.seq)?;
         for recorded in reader.events_after(state.seq)? {
             let recorded = recorded?;
@@ -165,6 +167,7 @@ impl SqliteStore {
             instruments: instruments.clone(),
             in_transaction: false,
             last_checkpoint,
+            checkpoint_every: CHECKPOINT_EVERY,
             rows: 0,
             is_new: false,
             has_failed: false,
@@ -202,6 +205,11 @@ impl SqliteStore {
     /// The state to recover with: what the file adds up to now.
     pub fn recovered(&self) -> Checkpoint {
         Checkpoint { seq: self.state.seq, state: self.state.clone() }
+    }
+
+    /// Keeps the folded state after so many events each.
+    pub fn checkpoint_every(&mut self, events: u64) {
+        self.checkpoint_every = events.max(1);
     }
 
     /// Keeps the folded state, so that the next recovery begins here.
@@ -291,12 +299,16 @@ impl SqliteStore {
         written
     }
 
+    /// Runs a statement that is run again and again, so that it is prepared once.
+    fn run(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    }
+
     fn begin(&mut self) -> Result<(), Error> {
         if !self.in_transaction {
             // Immediate: one that upgrades later gets BUSY at once, whatever the timeout.
             // Who else writes has to end first; nothing of ours is written yet, so nothing is in doubt meanwhile.
-            patiently(|| self.connection.execute_batch("BEGIN IMMEDIATE"))
-                .map_err(|error| Error::sqlite(self.place.path(), &error))?;
+            patiently(|| self.run("BEGIN IMMEDIATE")).map_err(|error| Error::sqlite(self.place.path(), &error))?;
             self.in_transaction = true;
         }
         Ok(())
@@ -307,12 +319,12 @@ impl SqliteStore {
         if !self.in_transaction {
             return Ok(());
         }
-        if self.state.seq - self.last_checkpoint >= CHECKPOINT_EVERY {
+        if self.state.seq - self.last_checkpoint >= self.checkpoint_every {
             self.write_checkpoint()?;
         }
         let sqlite = |error| Error::sqlite(self.place.path(), &error);
         self.projector.flush(&self.connection, &self.state, self.encoder.scope()).map_err(sqlite)?;
-        self.connection.execute_batch("COMMIT").map_err(sqlite)?;
+        self.run("COMMIT").map_err(sqlite)?;
         self.in_transaction = false;
         self.head.write(self.state.seq, &self.encoder.last_hash())
     }

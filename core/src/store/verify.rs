@@ -51,7 +51,7 @@ impl StoreReader {
     fn check_all(&self, mark: Option<(u64, Hash)>) -> Result<Verdict, Error> {
         let mut findings = Vec::new();
         self.check_file(&mut findings);
-        let (good_until, last_hash) = self.check_chain(&mut findings)?;
+        let (good_until, last_hash) = self.check_chain(&mut findings);
         self.check_mark(mark, good_until, &mut findings)?;
         let (state, checkpoints) = self.check_fold(&mut findings)?;
         self.check_journal(&state, &mut findings)?;
@@ -81,13 +81,13 @@ impl StoreReader {
     }
 
     /// Walks the hash chain. The last event in order, and its hash.
-    fn check_chain(&self, findings: &mut Vec<String>) -> Result<(u64, Hash), Error> {
+    fn check_chain(&self, findings: &mut Vec<String>) -> (u64, Hash) {
         let (last, finding) = self.walk_chain((0, [0; 32]));
         findings.extend(finding);
-        Ok(last)
+        last
     }
 
-    /// Proves the hash chain of the events after a number, which a start folds.
+    /// Proves that the events after this one are those that were written.
     pub(super) fn check_tail(&self, seq: u64) -> Result<(), Error> {
         use rusqlite::OptionalExtension;
         let hash = match seq {
@@ -104,7 +104,8 @@ impl StoreReader {
         }
     }
 
-    /// Walks from a row on. The last one in order, and what is wrong with the next.
+    /// Walks the hash chain from an event that is known and its hash. The last event in order with its hash, and what is wrong with
+    /// the next one.
     fn walk_chain(&self, mut last: (u64, Hash)) -> ((u64, Hash), Option<String>) {
         let first = last.0;
         let mut walk = || -> rusqlite::Result<Option<String>> {

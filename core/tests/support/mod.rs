@@ -374,7 +374,7 @@ impl<L: EventLog> Desk<L> {
 
     pub fn transfer(&mut self, id: u64, amount: &str, reason: TransferReason) {
         let asset = "USDT".parse().unwrap();
-        self.hear(&ExchangeUpdate::Transfer { id, asset, amount: money(amount), reason });
+        self.hear(&ExchangeUpdate::Transfer { at: self.now, id, asset, amount: money(amount), reason });
     }
 
     pub fn operator(&mut self, key: &str, order: OperatorOrder) -> Vec<Outgoing> {

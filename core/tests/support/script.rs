@@ -228,7 +228,7 @@ impl World {
             Act::Transfer { id, amount } => {
                 let (asset, amount, reason) =
                     ("USDT".parse().unwrap(), Money::from_steps(amount), TransferReason::Deposit);
-                self.hear(ExchangeUpdate::Transfer { id, asset, amount, reason });
+                self.hear(ExchangeUpdate::Transfer { at: self.desk.now, id, asset, amount, reason });
             }
             Act::Margin { symbol, wallet } => {
                 let (position_side, wallet) = (PositionSide::Both, Money::from_steps(wallet));

@@ -108,10 +108,7 @@ fn judge_text(response: &HttpResponse) -> Verdict {
     if text.contains("Unknown error") || text.contains("unknown error") {
         return Verdict::Unknown("503: unknown error".into());
     }
-    if text.contains("Service Unavailable")
-        || text.contains("unable to process your request")
-        || text.contains("Request throttled")
-    {
+    if text.contains("Service Unavailable") || text.contains("Request throttled") {
         return Verdict::NotExecuted { error: error(503, &start(response)), because: Because::Overload };
     }
     Verdict::Unknown(format!("503: {}", start(response)))
@@ -121,10 +118,8 @@ fn judge_code(status: u16, complaint: ExchangeError) -> Verdict {
     let unknown = |complaint: &ExchangeError| Verdict::Unknown(complaint.to_string());
     let text = &*complaint.message;
     match complaint.code {
-        // Variant D of the 503s says "failure" with a code that elsewhere says "unknown"; its full text is the difference.
-        -1001 if status == 503 && text.contains("Please try again") => {
-            Verdict::NotExecuted { error: complaint, because: Because::Overload }
-        }
+        // Also where its text is that of 503 D, which section 5 calls a failure: an order that was taken all the same and is sent
+        // again is a second position once the first is filled, and a question costs next to nothing.
         -1000 | -1001 | -1006 | -1007 | -1010 => unknown(&complaint),
         -1003 => Verdict::NotExecuted {
             because: Because::Limit { status: 429, until_ms: banned_until(text), after_s: None },
@@ -223,12 +218,8 @@ mod tests {
         (503, "Unknown error, please check your request or try again later.", "unknown"),
         (503, "Service Unavailable.", "not executed: overload"),
         (503, r#"{"code":-1008,"msg":"Request throttled by system-level protection"}"#, "not executed: overload"),
-        (
-            503,
-            r#"{"code":-1001,"msg":"Internal error; unable to process your request. Please try again."}"#,
-            "not executed: overload",
-        ),
-        (503, "Internal error; unable to process your request. Please try again.", "not executed: overload"),
+        (503, r#"{"code":-1001,"msg":"Internal error; unable to process your request. Please try again."}"#, "unknown"),
+        (503, "Internal error; unable to process your request. Please try again.", "unknown"),
         (503, "<html>anything else</html>", "unknown"),
         (504, "", "unknown"),
     ];

@@ -171,5 +171,6 @@ pub(crate) fn income(
             TransferReason::Adjustment
         }
     };
-    Ok(Some(ExchangeUpdate::Transfer { id, asset: short(row.text("asset")), amount, reason }))
+    let asset = short(row.text("asset"));
+    Ok(Some(ExchangeUpdate::Transfer { at: row.time("time")?, id, asset, amount, reason }))
 }

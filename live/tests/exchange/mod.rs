@@ -132,7 +132,7 @@ impl<S: Strategy> Factory for ShelfFactory<S> {
         format!("{life:016x}").parse().unwrap()
     }
 
-    fn open(&mut self, session: SessionId) -> Result<(ShelfLog, State), store::Error> {
+    fn open(&mut self, session: SessionId, _: bool) -> Result<(ShelfLog, State), store::Error> {
         let mut shelf = self.shelf.borrow_mut();
         if shelf.opened > 0 && shelf.closed_for > 0 {
             shelf.closed_for -= 1;

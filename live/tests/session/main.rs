@@ -14,4 +14,5 @@ mod payloads;
 mod streams;
 mod unknown;
 mod user;
+mod verdict;
 mod world;

@@ -119,10 +119,31 @@ fn the_end_of_an_untriggered_order_has_its_reason() {
     let mut world = World::ready(config());
     world.user(&algo("CANCELED", r#""q":"0.01","ai":"""#));
     world.user(&algo("EXPIRED", r#""q":"0.01","ai":"","R":true"#));
+    world.user(&algo("EXPIRED", r#""q":"0.01","ai":"","R":false"#));
     world.user(&algo("REJECTED", r#""q":"0.01","ai":"","rm":"Reduce Only reject""#));
     let told: Vec<Execution> = executions(&world).into_iter().map(|(.., execution)| execution).collect();
     let expired = Execution::Expired(ExpiryReason::ReduceOnly);
-    assert_eq!(told, [Execution::Canceled, expired, Execution::TriggerRejected { code: -2022 }]);
+    let dated = Execution::Expired(ExpiryReason::GoodTillDate);
+    assert_eq!(told, [Execution::Canceled, expired, dated, Execution::TriggerRejected { code: -2022 }]);
+}
+
+#[test]
+fn the_end_of_an_order_has_the_reason_that_the_exchange_numbers() {
+    let mut world = World::ready(config());
+    for (id, reason) in [(1, "1"), (2, "2"), (3, "3"), (4, "4"), (5, "5"), (6, "6"), (9, "9")] {
+        world.user(&order(id, &format!("ae-{id}"), &format!(r#""x":"EXPIRED","X":"EXPIRED","er":"{reason}""#)));
+    }
+    let told: Vec<Execution> = executions(&world).into_iter().map(|(.., execution)| execution).collect();
+    let expected = [
+        ExpiryReason::SelfTradePrevention,
+        ExpiryReason::IocRemainder,
+        ExpiryReason::SelfTradePrevention,
+        ExpiryReason::ReduceOnly,
+        ExpiryReason::Liquidation,
+        ExpiryReason::ReduceOnly,
+        ExpiryReason::MarketRemainder,
+    ];
+    assert_eq!(told, expected.map(Execution::Expired));
 }
 
 fn funding(symbol: &str) -> String {

@@ -16,14 +16,22 @@ use super::findings::Findings;
 use super::invariant::Invariant::{I5, I6, I7, I8};
 use super::wire::OrderNews;
 use crate::gateway::Gateway;
+use alphaengine_core::units::Timestamp;
 
 /// What the exchange said of an order's fills, by the order's number.
 #[derive(Debug, Default)]
 pub(super) struct Fills {
     said: BTreeMap<u64, Qty>,
+    /// Since when the store knows of the account: one that was lost with all that was in it meets the account anew.
+    anew_since: Option<Timestamp>,
 }
 
 impl Fills {
+    /// The store has lost everything, and books what the account holds as its opening.
+    pub fn begin_anew(&mut self, at: Timestamp) {
+        self.anew_since = Some(at);
+    }
+
     /// An event of the log, before the book takes it.
     pub fn logged(&self, book: &Book, entry: &Entry, findings: &mut Findings) {
         let Fact::Traded(trade) = entry.fact else {
@@ -114,6 +122,9 @@ impl Fills {
                 i128::from(fill.side.signed(fill.qty).steps());
             let (name, id) = (&fill.symbol, fill.id);
             let Some(trade) = logged.get(&(symbol, id)) else {
+                if self.anew_since.is_some_and(|since| fill.at < since) {
+                    continue;
+                }
                 let (qty, price, order) = (fill.qty, fill.price, fill.client_order_id);
                 findings.check(I5, false, || {
                     format!("the exchange filled {qty} {name} at {price} of order {order} (trade {id}), and the log does not know it")

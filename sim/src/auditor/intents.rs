@@ -53,6 +53,12 @@ pub(super) struct Intents {
 }
 
 impl Intents {
+    /// The store lost events: the numbers of commands begin anew.
+    pub fn forget_commands(&mut self) {
+        self.wishes.clear();
+        self.sendings.values_mut().for_each(|sending| sending.wish = None);
+    }
+
     /// An event of the log, before the book takes it.
     pub fn logged(&self, book: &Book, entry: &Entry, told: &Told, findings: &mut Findings) {
         let seq = entry.seq;

@@ -67,6 +67,12 @@ impl Log {
         self.batches.push(self.acknowledged);
     }
 
+    /// The store is another one, whatever was written before.
+    pub fn replace(&mut self, log: &[Recorded]) {
+        self.entries.clear();
+        self.found(log);
+    }
+
     /// A process went on after this event: what came later is not in its store. True where something was taken away.
     pub fn rewind(&mut self, seq: u64) -> bool {
         let kept = self.entries.partition_point(|entry| entry.seq <= seq);

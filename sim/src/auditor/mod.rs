@@ -27,7 +27,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 
-use alphaengine_core::event::Recorded;
+use alphaengine_core::event::{Event, Recorded};
 use alphaengine_core::state::State;
 use alphaengine_core::units::Timestamp;
 
@@ -129,6 +129,7 @@ impl Auditor {
             Seen::Committed { ok } => self.log.commit(ok),
             Seen::StreamTruth { route, fresh } => self.freshness.truth(at, route, fresh),
             Seen::Stepped { reconciled, state, .. } => self.stepped(reconciled, state),
+            Seen::MarketStands => self.clock.market(at),
             Seen::Market(update) => {
                 self.exposure.market(update);
                 self.clock.market(update.at);
@@ -152,8 +153,18 @@ impl Auditor {
         recovery::judge(&self.log, &recovery, &mut self.findings);
         // From here on the store is what was found in it.
         let last = recovery.log.last().map_or(0, |recorded| recorded.seq);
-        self.rewind(last);
-        self.log.found(recovery.log);
+        if recovery.damaged && last < self.log.written.max(self.log.last()) || recovery.salvaged {
+            // Other events may stand under the numbers of those that are gone, and so may other commands.
+            self.intents.forget_commands();
+            if !recovery.log.iter().any(|recorded| matches!(recorded.event, Event::TransferBooked(_))) {
+                self.fills.begin_anew(at);
+            }
+            self.log.replace(recovery.log);
+            self.book = Book::new();
+        } else {
+            self.rewind(last);
+            self.log.found(recovery.log);
+        }
         let Auditor { rules, log, book, .. } = self;
         let unknown = log.entries.partition_point(|entry| entry.seq <= book.seq);
         for entry in &log.entries[unknown..] {

@@ -37,6 +37,8 @@ pub struct Recovery<'a> {
     /// The disk lost or changed what it had acknowledged (a lie about fsync, a flipped bit, an old backup): no writer can help that,
     /// so only what is left is judged.
     pub damaged: bool,
+    /// The store was made anew from what of a damaged one could be trusted.
+    pub salvaged: bool,
 }
 
 /// What a process had before it ended, and what the log gives.

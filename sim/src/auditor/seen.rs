@@ -98,6 +98,8 @@ pub enum Seen<'a> {
     },
     /// The market as the exchange sees it.
     Market(&'a MarketUpdate),
+    /// The market said nothing new, and the exchange told once more what stands.
+    MarketStands,
     /// The newest market time with which the strategy was called.
     StrategyHeard {
         until: Timestamp,

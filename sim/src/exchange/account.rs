@@ -258,7 +258,7 @@ impl SimExchange {
         self.transfers += 1;
         self.wallet = self.wallet.saturating_add(amount);
         self.history.transferred(self.now, id, asset, amount, reason);
-        self.out.push(ExchangeUpdate::Transfer { id, asset, amount, reason });
+        self.out.push(ExchangeUpdate::Transfer { at: self.now, id, asset, amount, reason });
     }
 }
 

@@ -32,10 +32,10 @@ enum Moved {
 }
 
 impl Moved {
-    fn told(self) -> ExchangeUpdate {
+    fn told(self, at: Timestamp) -> ExchangeUpdate {
         match self {
             Moved::Funding(payment) => ExchangeUpdate::Funding(payment),
-            Moved::Transfer { id, asset, amount, reason } => ExchangeUpdate::Transfer { id, asset, amount, reason },
+            Moved::Transfer { id, asset, amount, reason } => ExchangeUpdate::Transfer { at, id, asset, amount, reason },
         }
     }
 }
@@ -84,7 +84,7 @@ impl SimExchange {
         let (mut rows, mut until) = (Vec::new(), since);
         while let Some((at, moved)) = asked.next_if(|(at, _)| rows.len() < PAGE || *at == until) {
             until = *at;
-            rows.push(moved.told());
+            rows.push(moved.told(*at));
         }
         let more = asked.peek().is_some();
         self.answer(id, Outcome::Income { rows, until, more });

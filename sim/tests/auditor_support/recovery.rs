@@ -59,6 +59,7 @@ fn recover(stage: &mut Stage, found: &Found) {
         head: Some(found.head),
         chain_holds: found.chain_holds,
         damaged: found.damaged,
+        salvaged: false,
     };
     let at = stage.at();
     stage.auditor.recovered(at, stage.step, recovery);
