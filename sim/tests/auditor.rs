@@ -12,10 +12,11 @@ use alphaengine_core::event::{
 use alphaengine_core::exchange::{ExchangeError, TransferReason};
 use alphaengine_core::mode::EngineMode;
 use alphaengine_core::order::{OrderSpec, OrderType, Side};
+use alphaengine_core::state::State;
 use alphaengine_core::units::Money;
 use alphaengine_sim::auditor::{Invariant, Seen};
 use auditor_support::{Stage, WINDOW_MS, Way, buy, executed, name, sell};
-use gateway_support::{BTC, price, qty};
+use gateway_support::{BTC, instruments, price, qty};
 
 #[test]
 fn every_law_has_its_number_and_a_sentence() {
@@ -75,6 +76,26 @@ fn i1_two_commands_may_want_the_same() {
     stage.trades("ae-1", buy("0.5"));
     stage.trades("ae-2", buy("0.5"));
     stage.is_clean(Invariant::I1);
+}
+
+#[test]
+fn i1_the_number_of_a_command_that_was_lost_with_the_disk_is_given_again_to_another_wish() {
+    for is_lost in [true, false] {
+        let mut stage = Stage::new();
+        let command = stage.wants("ae-1", buy("0.5"));
+        stage.sends("ae-1", &buy("0.5"), Way::Clear);
+        stage.see(Seen::ProcessEnded);
+        if is_lost {
+            stage.log.pop();
+        }
+        stage.state = State::new(&instruments());
+        stage.log.iter().for_each(|recorded| stage.state.apply(recorded).unwrap());
+        stage.began();
+        stage.wants_by(command, "ae-2", buy("0.5"));
+        stage.sends("ae-2", &buy("0.5"), Way::Clear);
+        let is_twice = stage.auditor.violations().iter().any(|violation| violation.invariant == Invariant::I1);
+        assert_eq!(is_twice, !is_lost);
+    }
 }
 
 #[test]

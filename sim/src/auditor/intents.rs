@@ -270,6 +270,18 @@ impl Intents {
         }
     }
 
+    /// A store was opened, and the log is what was found in it. Intents that were lost with their disk are nobody's wish any more: the
+    /// numbers of their commands are given again.
+    pub fn recovered(&mut self, book: &Book) {
+        for (name, sending) in &mut self.sendings {
+            let is_kept = book.own(name).is_some_and(|life| Some((life.seq, life.at)) == sending.intent);
+            if !is_kept && let Some(wish) = sending.wish.take() {
+                let mates = self.wishes.entry(wish).or_default();
+                mates.retain(|mate| mate != name);
+            }
+        }
+    }
+
     /// Whether an order was sent, and the exchange may have it for all that the bot knows.
     pub fn may_be_there(&self, name: &ClientOrderId) -> bool {
         let sending = self.sendings.get(name);

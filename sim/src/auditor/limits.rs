@@ -92,8 +92,8 @@ pub(super) struct Limits {
     order_silence: Option<Silence>,
     /// The exchange's clock minus true time, as its last answer showed it.
     offset: Nanos,
-    /// What a header told the bot in this minute.
-    told_weight: Window,
+    /// What a header told the bot in this window: weight, and orders of ten seconds and of a minute.
+    told: [Window; 3],
     /// The process has sent something signed: it knows the exchange's time.
     is_signing: bool,
     /// Cancels that were wanted and did not leave, and since when nothing hinders them.
@@ -115,7 +115,7 @@ impl Limits {
             silence: None,
             order_silence: None,
             offset: 0,
-            told_weight: Window::of(NANOS_PER_MINUTE),
+            told: [NANOS_PER_MINUTE, 10 * NANOS_PER_SECOND, NANOS_PER_MINUTE].map(Window::of),
             is_signing: false,
             cancels: BTreeMap::new(),
             closes: BTreeMap::new(),
@@ -127,6 +127,12 @@ impl Limits {
     /// Whoever asked for the rules knew the time; whoever trades measures it anew.
     pub fn process_began(&mut self) {
         self.is_signing = false;
+    }
+
+    /// A store was opened: what is not in its log, nobody wants any more.
+    pub fn recovered(&mut self, book: &Book) {
+        self.cancels.retain(|name, _| book.cancels.contains(name));
+        self.closes.retain(|name, _| book.open.contains(name));
     }
 
     pub fn process_ended(&mut self) {
@@ -244,9 +250,11 @@ impl Limits {
     pub fn got(&mut self, at: Timestamp, id: u64, status: Option<u16>, headers: &[(String, String)], body: &[u8]) {
         self.ahead.remove(&id);
         let number = |name: &str| wire::header(headers, name).and_then(|text| text.trim().parse::<i64>().ok());
-        if let Some(used) = number("x-mbx-used-weight-1m") {
-            self.told_weight.used(at);
-            self.told_weight.used = self.told_weight.used.max(u32::try_from(used).unwrap_or(u32::MAX));
+        let names = ["x-mbx-used-weight-1m", "x-mbx-order-count-10s", "x-mbx-order-count-1m"];
+        for (told, name) in self.told.iter_mut().zip(names) {
+            if let Some(used) = number(name) {
+                told.used = told.used(at).max(u32::try_from(used).unwrap_or(u32::MAX));
+            }
         }
         let Some(status @ (418 | 429)) = status else {
             return;
@@ -274,10 +282,13 @@ impl Limits {
         let nearly = |most: u32| most - most / 10;
         let is_silent =
             [self.silence, self.order_silence].iter().flatten().any(|silence| at < silence.until.plus(CLOCK_MARGIN));
-        let is_full = self.weight[0].used(at) >= nearly(rules.weight_per_minute)
-            || self.told_weight.used(at) >= nearly(rules.weight_per_minute)
-            || self.orders_10s[0].used(at) >= nearly(rules.orders_per_10s)
-            || self.orders_1m[0].used(at) >= nearly(rules.orders_per_minute);
+        let counted = [&mut self.weight[0], &mut self.orders_10s[0], &mut self.orders_1m[0]];
+        let limits = [rules.weight_per_minute, rules.orders_per_10s, rules.orders_per_minute];
+        let is_full = counted
+            .into_iter()
+            .zip(&mut self.told)
+            .zip(limits)
+            .any(|((counted, told), most)| counted.used(at).max(told.used(at)) >= nearly(most));
         if is_silent || is_full || !self.is_signing || !self.ahead.is_empty() {
             self.hindered = at;
         }

@@ -91,6 +91,8 @@ impl Auditor {
         match seen {
             Seen::ProcessBegan { seq, .. } => {
                 self.rewind(seq);
+                self.intents.recovered(&self.book);
+                self.limits.recovered(&self.book);
                 self.freshness.process_began();
                 self.limits.process_began();
             }

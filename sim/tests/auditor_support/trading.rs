@@ -204,6 +204,42 @@ fn i20_a_cancel_waits_for_the_end_of_a_ban() {
 }
 
 #[test]
+fn i20_a_cancel_that_was_lost_with_its_store_is_nobody_s_wish() {
+    let mut stage = cancel_is_wanted();
+    // The commit failed, the store was opened again, and it ends before the wish.
+    stage.see(Seen::Committed { ok: false });
+    let lost = stage.log.pop().unwrap();
+    assert_eq!(lost.event.event_type(), "CancelRequested");
+    stage.began();
+    stage.wait_ms(20_000);
+    stage.auditor.see(
+        stage.at(),
+        stage.step,
+        Seen::Stepped { mode: stage.state.mode, reconciled: true, state: &stage.state },
+    );
+    assert_eq!(stage.broken(), "");
+}
+
+#[test]
+fn i20_a_close_waits_while_the_exchange_says_that_its_orders_are_used_up() {
+    let run = |told: &str| {
+        let mut stage = Stage::new();
+        stage.trades("ae-1", buy("0.5"));
+        stage.wants("ae-2", sell("0.5").reduce_only());
+        let headers = [("X-MBX-ORDER-COUNT-10S".to_owned(), told.to_owned())];
+        for _ in 0..4 {
+            stage.see(Seen::Got { id: 0, status: Some(200), headers: &headers, body: b"{}" });
+            stage.steps();
+            stage.wait_ms(5_000);
+            stage.steps();
+        }
+        stage
+    };
+    run("2400").is_clean(Invariant::I20);
+    run("12").breaks("I20");
+}
+
+#[test]
 fn i20_a_close_leaves_in_time() {
     let mut stage = Stage::new();
     stage.trades("ae-1", buy("0.5"));
@@ -357,9 +393,25 @@ fn i22_no_doubt_is_left_in_the_end() {
     stage.quiet();
     stage.breaks("I11 I22");
     let mut deaf = Stage::new();
-    deaf.see(Seen::StreamTruth { route: "private", fresh: false });
+    deaf.see(Seen::StreamTruth { route: "market", fresh: false });
     deaf.quiet();
     deaf.breaks("I22");
+}
+
+#[test]
+fn i22_that_the_account_s_stream_is_dead_shows_when_it_does_not_tell_of_an_order() {
+    let run = |orders: bool| {
+        let mut stage = Stage::new();
+        stage.see(Seen::StreamTruth { route: "private", fresh: false });
+        if orders {
+            stage.trades("ae-1", buy("0.5"));
+        }
+        stage.wait_ms(15_001);
+        stage.quiet();
+        stage
+    };
+    run(false).is_clean(Invariant::I22);
+    run(true).breaks("I22");
 }
 
 #[test]
