@@ -81,8 +81,8 @@ impl<S: Strategy> World<'_, S> {
                 if let Some(image) = self.process.backup.clone() {
                     self.disk_lied = true;
                     self.crash(down_for(fault));
-                    self.disk.restore(&image, &[Path::new("bot.db")]);
-                    self.disk.remove_file(Path::new("bot.db-wal"));
+                    // As a backup should be: the database with its log, and without the head mark, which stays where it is.
+                    self.disk.restore(&image, &[Path::new("bot.db"), Path::new("bot.db-wal")]);
                 }
             }
             Fault::StuckReader { seconds: length } => self.read_and_hold(seconds(*length)),

@@ -21,6 +21,8 @@ impl<S: Strategy> World<'_, S> {
         self.disk.set_faults(None);
         self.process.reader = None;
         self.venue.outage_until = self.now;
+        self.venue.gateway.shift_clock(-self.clock_shift_ms);
+        self.clock_shift_ms = 0;
         self.auditor.see(self.now, self.steps, Seen::FaultsOver);
         self.trace.note(self.now, || "nothing goes wrong any more".to_owned());
         self.phase = Phase::Quiet(self.now);
