@@ -323,7 +323,8 @@ impl Bot {
     fn open(&mut self) -> Option<()> {
         let (id, reason, amount) = (0, TransferReason::Deposit, Money::from_steps(1_000_000_000_000));
         let asset = "USDT".parse().ok()?;
-        self.step(Input::Exchange(&ExchangeUpdate::Transfer { id, asset, amount, reason }))?;
+        let transfer = ExchangeUpdate::Transfer { at: self.at, id, asset, amount, reason };
+        self.step(Input::Exchange(&transfer))?;
         self.step(Input::Ready)?;
         let price = Price::from_steps(10_000_000_000);
         let data = MarketData::Trade(Trade { id: 1, price, qty: Qty::ONE, is_buyer_maker: false });
