@@ -3,7 +3,7 @@
 //! [`State::apply`] is a total fold: every event is taken or named as one that cannot follow. Prices are not part of it, so a
 //! replay needs no market data, and the same log gives the same [`State::hash`] on every machine.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,7 +21,10 @@ use crate::mode::{EngineMode, Mode};
 use crate::order::{IllegalChange, Order, OrderChange, OrderStatus, OrderType, PositionSide};
 use crate::position::Position;
 use crate::risk::Limits;
-use crate::units::{Money, Timestamp};
+use crate::units::{Money, Qty, Timestamp};
+
+/// So many orders that ended are remembered: more than end while a replica catches up.
+const MOST_ENDED: usize = 256;
 
 /// Everything that the events say, folded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,9 +80,25 @@ pub struct State {
     /// The limits that an operator gave, and those of the configuration in whose place they stand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits_given: Option<(Limits, Limits)>,
+    /// The orders that ended last at the exchange, the newest at the end: a replica that is behind goes on listing them as open. Kept
+    /// once an account was compared; in a backtest nothing is behind.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub ended: VecDeque<EndedOrder>,
     /// What the store lost, until an operator has looked and said resume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<StoreLoss>,
+}
+
+/// An order that is over because the exchange said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedOrder {
+    pub symbol: SymbolId,
+    pub client_order_id: ClientOrderId,
+    /// Its own number and that under which it traded. Conditional orders are counted apart from those that trade, so a number counts
+    /// with its name.
+    pub numbers: [u64; 2],
+    /// Its size, if it ended because it was filled: it may have been made larger.
+    pub filled_at: Option<Qty>,
 }
 
 /// Events that were durable and are gone.
@@ -143,7 +162,7 @@ pub enum Error {
     #[error("event {seq}: {source}")]
     Illegal { seq: u64, source: IllegalChange },
     #[error("event {seq}: an order of {qty} is filled by {filled}")]
-    Overfilled { seq: u64, qty: crate::units::Qty, filled: crate::units::Qty },
+    Overfilled { seq: u64, qty: Qty, filled: Qty },
     #[error("event {seq} ({event_type}) names no known symbol")]
     NoSymbol { seq: u64, event_type: &'static str },
     #[error("event {seq}: {source}")]
@@ -191,6 +210,7 @@ impl State {
             operator_pending: BTreeMap::new(),
             settings_asked: Vec::new(),
             limits_given: None,
+            ended: VecDeque::new(),
             lost: None,
         }
     }
@@ -237,6 +257,15 @@ impl State {
     /// Whether an order with this name was given by this store.
     pub fn is_ours(&self, id: &ClientOrderId) -> bool {
         order_sequence(id).is_some_and(|(session, sequence)| sequence > 0 && sequence <= self.last_name(&session))
+    }
+
+    /// Whether the exchange has said that the order of this name and number, listed with this size, is over
+    /// (`binance-usdm.md` section 7.4: what has ended stays so).
+    pub fn has_ended(&self, symbol: SymbolId, id: &ClientOrderId, order_id: u64, size: Qty) -> bool {
+        self.ended.iter().any(|ended| {
+            let is_it = ended.symbol == symbol && ended.client_order_id == *id && ended.numbers.contains(&order_id);
+            order_id != 0 && is_it && ended.filled_at.is_none_or(|filled_at| size <= filled_at)
+        })
     }
 
     /// Open orders of a symbol, oldest first.
@@ -291,7 +320,7 @@ impl State {
                     status: OrderStatus::Requested,
                     order_id: 0,
                     qty: event.spec.qty,
-                    filled: crate::units::Qty::ZERO,
+                    filled: Qty::ZERO,
                     requested_at: recorded.at,
                     child: 0,
                 };
@@ -554,11 +583,32 @@ impl State {
         Ok(order)
     }
 
+    /// One without a number was never seen at the exchange: it may turn out to be there.
+    fn remember(&mut self, recorded: &Recorded, order: &Order) {
+        let traded_as = match &recorded.event {
+            Event::TradeExecuted(trade) => trade.order_id,
+            _ => order.child,
+        };
+        let numbers = [order.order_id, traded_as];
+        if numbers == [0, 0] {
+            return;
+        }
+        if self.ended.len() >= MOST_ENDED {
+            self.ended.pop_front();
+        }
+        let filled_at = (order.status == OrderStatus::Filled).then_some(order.qty);
+        let (symbol, client_order_id) = (order.symbol, order.client_order_id);
+        self.ended.push_back(EndedOrder { symbol, client_order_id, numbers, filled_at });
+    }
+
     /// A change to a terminal status: the order leaves the state.
     fn finish(&mut self, recorded: &Recorded, id: &ClientOrderId, change: OrderChange) -> Result<(), Error> {
-        let symbol = self.change(recorded, id, change)?.symbol;
+        let order = *self.change(recorded, id, change)?;
         self.orders.remove(id);
-        self.symbols[symbol.index()].open_orders -= 1;
+        self.symbols[order.symbol.index()].open_orders -= 1;
+        if self.met_at.is_some() {
+            self.remember(recorded, &order);
+        }
         if !self.cancels.is_empty() {
             self.cancels.remove(id);
         }

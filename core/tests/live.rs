@@ -570,11 +570,40 @@ mod rounds {
         venue.wait(&mut desk, 40);
         assert_eq!(drifts(&desk), [""; 0]);
         assert_eq!(desk.state().orders.len(), 0);
+        // The next process reads it in its log.
+        let mut desk = venue.restart(desk, live());
+        venue.wait(&mut desk, 40);
+        assert_eq!(drifts(&desk), [""; 0]);
         // One that was made larger after its last fill is open again, whoever did it.
         venue.account.orders.clear();
         venue.open_order(filled, 5, buy("3"));
         venue.wait(&mut desk, 60);
         assert_eq!(drifts(&desk), [format!("OrderForeign {filled}: NOT OPEN / OPEN")]);
+        check(&desk);
+    }
+
+    #[test]
+    fn of_the_orders_that_ended_the_last_are_remembered_and_those_that_were_never_there_are_not() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let mut names = Vec::new();
+        for number in 1..=300 {
+            let (name, id) = desk.place(limit("2", "80"));
+            desk.answer(id.unwrap(), Outcome::Placed { order_id: 1_000 + number });
+            desk.update(name, Execution::Canceled);
+            names.push(name);
+        }
+        let (refused, id) = desk.place(limit("2", "80"));
+        desk.answer(id.unwrap(), Outcome::Rejected(ExchangeError { code: -2019, message: "no margin".into() }));
+        let state = desk.state();
+        assert_eq!(state.ended.len(), 256);
+        assert!(
+            state.has_ended(BTC, &names[299], 1_300, qty("2")) && state.has_ended(BTC, &names[44], 1_045, qty("2"))
+        );
+        assert!(!state.has_ended(BTC, &names[43], 1_044, qty("2")), "it ended long ago");
+        assert!(!state.has_ended(ETH, &names[299], 1_300, qty("2")), "another symbol's");
+        assert!(!state.has_ended(BTC, &names[299], 1_299, qty("2")), "the name was given again");
+        assert!(!state.has_ended(BTC, &refused, 0, qty("2")) && !state.has_ended(BTC, &refused, 1_301, qty("2")));
         check(&desk);
     }
 

@@ -214,7 +214,6 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         match self.state.orders.get(&order.client_order_id) {
             Some(open) => order = *open,
             None => {
-                self.reconciler.remember(&order, OrderStatus::Filled);
                 order.filled = order.qty;
                 order.status = OrderStatus::Filled;
             }
@@ -433,7 +432,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     /// Tells the strategy about an order that is over.
     pub(super) fn over(&mut self, mut order: Order, status: OrderStatus, news: OrderNews<'_>) -> Result<(), Error> {
         self.executor.settled(&order.client_order_id);
-        self.reconciler.remember(&order, status);
+        self.reconciler.remember(&order);
         order.status = status;
         self.call(|strategy, ctx| strategy.on_order_update(ctx, &order, news))
     }

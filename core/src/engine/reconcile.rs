@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::numbers::{Ended, Numbers};
+use super::numbers::Numbers;
 use super::resolve::is_traded_as;
 use super::{Engine, Error};
 use crate::event::{Event, ReconcileFinished, ReconcileStarted, Recorded, Source, TransferBooked};
@@ -109,7 +109,6 @@ pub(super) struct Reconciler {
     /// Orders that are filled further than their trades say, as this look found them.
     pub(super) behind: BTreeMap<ClientOrderId, OrderSnapshot>,
     pub(super) numbers: Numbers,
-    pub(super) ended: Ended,
     /// Symbols of which a trade waits until it is known whose it is.
     pub(super) held: BTreeSet<SymbolId>,
     /// The last trade that the exchange itself listed, by symbol; what the stream told since may have gaps.
@@ -154,7 +153,6 @@ impl Reconciler {
             closing: BTreeMap::new(),
             behind: BTreeMap::new(),
             numbers: Numbers::default(),
-            ended: Ended::default(),
             held: BTreeSet::new(),
             listed: vec![None; symbols],
             income_since: None,
@@ -184,12 +182,9 @@ impl Reconciler {
         !matches!(self.stage, Stage::Idle | Stage::Pause)
     }
 
-    /// An order is over, and this is how.
-    pub fn remember(&mut self, order: &Order, how: OrderStatus) {
+    /// An order is over.
+    pub fn remember(&mut self, order: &Order) {
         if self.is_on {
-            let filled_at = (how == OrderStatus::Filled).then_some(order.qty);
-            self.ended.learn(order.symbol, order.order_id, order.client_order_id, filled_at);
-            self.ended.learn(order.symbol, order.child, order.client_order_id, filled_at);
             self.numbers.learn(order.symbol, order.child, order.client_order_id);
             if is_traded_as(order, order.order_id) {
                 self.numbers.learn(order.symbol, order.order_id, order.client_order_id);

@@ -230,8 +230,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         let Drift::OrderForeign { order } = drift else {
             return false;
         };
-        let (symbol, size) = (order.spec.symbol, order.spec.qty);
-        self.reconciler.ended.contains(symbol, order.order_id, order.client_order_id, size)
+        self.state.has_ended(order.spec.symbol, &order.client_order_id, order.order_id, order.spec.qty)
     }
 
     /// Trades that the exchange tells no more: how far their orders are filled is taken from the orders themselves.
