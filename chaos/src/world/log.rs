@@ -23,6 +23,8 @@ pub(crate) struct Watch {
     pub news: Vec<LogNews>,
     /// Events that were appended and not committed since.
     pub uncommitted: usize,
+    /// The next opening of the store proves all of it first.
+    pub is_doubtful: bool,
     /// The world's time.
     pub now: Timestamp,
     /// What the last process knew when it ended: the number of its last event, all of them committed, and the hash of its state.

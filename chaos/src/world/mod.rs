@@ -124,6 +124,8 @@ struct World<'a, S: Strategy> {
     wakes_now: u32,
     /// The disk lost or changed what it had acknowledged, or may still: a sync that lied, a bit that flipped, an old copy.
     disk_lied: bool,
+    /// The store was proven after the last fault.
+    is_proven: bool,
     /// How far the exchange's clock is ahead of the true one.
     clock_shift_ms: i64,
 }
@@ -182,6 +184,7 @@ impl<'a, S: Strategy> World<'a, S> {
             woken_at: Timestamp::MIN,
             wakes_now: 0,
             disk_lied: false,
+            is_proven: false,
             clock_shift_ms: 0,
         })
     }

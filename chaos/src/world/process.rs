@@ -73,10 +73,11 @@ impl<S: Strategy> Factory for Maker<'_, S> {
     fn open(&mut self, session: SessionId, is_doubtful: bool) -> Result<(Self::Log, State), store::Error> {
         let scope = Scope::binance_futures(Mode::Chaos, session, "main");
         let instruments = &self.known.instruments;
-        let (now, last_words) = {
-            let watch = self.watch.borrow();
-            (watch.now, watch.last_words)
+        let (now, last_words, is_to_be_proven) = {
+            let mut watch = self.watch.borrow_mut();
+            (watch.now, watch.last_words, std::mem::take(&mut watch.is_doubtful))
         };
+        let is_doubtful = is_doubtful || is_to_be_proven;
         let (mut store, salvaged) = SqliteStore::open_or_salvage(&self.place, scope, instruments, now, is_doubtful)?;
         // Whoever looks on has good eyes, and does not use up what the plan has for the bot.
         self.disk.set_faults(None);

@@ -11,6 +11,8 @@ use super::{Phase, World};
 
 /// Two rounds of the reconciler and a little: what the streams lost is found by then.
 const SETTLE: Nanos = 70 * NANOS_PER_SECOND;
+/// How long after the last fault the operator looks after a store that may be damaged.
+const PROOF_AFTER: Nanos = 5 * NANOS_PER_SECOND;
 /// What is still on its way when the strategy was told to stop.
 const LAST_WORDS: Nanos = 5 * NANOS_PER_SECOND;
 
@@ -40,6 +42,9 @@ impl<S: Strategy> World<'_, S> {
             Phase::Faults | Phase::Over => return,
         };
         let waited = self.now.since(since);
+        if !is_stopping && waited >= PROOF_AFTER && self.is_disk_doubtful() && !self.is_proven {
+            return self.prove_store();
+        }
         if waited > self.scenario.converge_within {
             let why = self.what_is_open();
             self.auditor.check(Invariant::I22, self.now, self.steps, false, || {
@@ -57,6 +62,16 @@ impl<S: Strategy> World<'_, S> {
             self.phase = Phase::Stopping(self.now);
             self.hear(News::Stop(StopPolicy::Keep));
         }
+    }
+
+    /// The disk changed what it had acknowledged, perhaps where no start looks. An operator who knows that has the store proven, and
+    /// from what is good in it the bot goes on.
+    fn prove_store(&mut self) {
+        self.is_proven = true;
+        self.phase = Phase::Quiet(self.now);
+        self.trace.note(self.now, || "the operator has the store proven".to_owned());
+        self.watch.borrow_mut().is_doubtful = true;
+        self.crash(NANOS_PER_SECOND);
     }
 
     fn is_settled(&self) -> bool {

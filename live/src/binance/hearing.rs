@@ -25,12 +25,16 @@ const OPENING: Nanos = NANOS_PER_SECOND;
 pub(crate) enum Untold {
     Order(u64),
     Trade(u64),
+    /// Anything at all since this time, on our clock: of what has no number that grows with each symbol.
+    Anything(Timestamp),
 }
 
 /// The newest order and trade of each symbol that the stream told of.
 #[derive(Debug, Default)]
 pub(crate) struct Hearing {
     newest: BTreeMap<SymbolId, (u64, u64)>,
+    /// When the stream last told anything new.
+    spoke_at: Option<Timestamp>,
 }
 
 impl Hearing {
@@ -40,11 +44,17 @@ impl Hearing {
         (*orders, *trades) = ((*orders).max(order), (*trades).max(trade));
     }
 
+    /// The stream told something that it had not told before.
+    pub fn spoke(&mut self, at: Timestamp) {
+        self.spoke_at = self.spoke_at.max(Some(at));
+    }
+
     fn has_told(&self, symbol: SymbolId, untold: Untold) -> bool {
         let (order, trade) = self.newest.get(&symbol).copied().unwrap_or_default();
         match untold {
             Untold::Order(number) => order >= number,
             Untold::Trade(number) => trade >= number,
+            Untold::Anything(since) => self.spoke_at.is_some_and(|at| at >= since),
         }
     }
 }
@@ -55,6 +65,14 @@ impl Session {
         let Some((socket, opened)) = self.sockets.up_since(Route::Private) else { return };
         if sent_at > opened {
             self.expect(at, socket, symbol, Untold::Order(order));
+        }
+    }
+
+    /// A conditional order that was sent at `sent_at` stands: the stream tells of it, or of something after it.
+    pub(super) fn expect_anything(&mut self, at: Timestamp, sent_at: Timestamp, symbol: SymbolId) {
+        let Some((socket, opened)) = self.sockets.up_since(Route::Private) else { return };
+        if sent_at > opened {
+            self.expect(at, socket, symbol, Untold::Anything(sent_at));
         }
     }
 
@@ -82,6 +100,7 @@ impl Session {
         let what = match untold {
             Untold::Order(number) => format!("order {number}"),
             Untold::Trade(number) => format!("trade {number}"),
+            Untold::Anything(_) => "a conditional order".to_owned(),
         };
         let why = format!("the account's stream is deaf: it did not tell of {what} of {name}");
         self.sockets.give_up(&mut self.line, at, socket, &why);

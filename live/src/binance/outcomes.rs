@@ -39,8 +39,10 @@ impl Session {
             }
             Purpose::Place { id, symbol, client_order_id, conditional } => {
                 let outcome = self.placed(symbol, client_order_id, conditional, &answer);
-                if let (Outcome::Placed { order_id }, false) = (&outcome, conditional) {
-                    self.expect_order(at, sent_at, symbol, *order_id);
+                match outcome {
+                    Outcome::Placed { .. } if conditional => self.expect_anything(at, sent_at, symbol),
+                    Outcome::Placed { order_id } => self.expect_order(at, sent_at, symbol, order_id),
+                    _ => {}
                 }
                 self.answer(id, outcome);
             }

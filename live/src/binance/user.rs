@@ -92,6 +92,7 @@ impl User {
             self.heard.pop_front();
         }
         self.heard.push_back(frame.to_vec());
+        self.hearing.spoke(at);
         let consequence = match Fields::of(event).and_then(|event| self.event(around, at, event)) {
             Ok(consequence) => consequence,
             Err(error) => {

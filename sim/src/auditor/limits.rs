@@ -135,6 +135,12 @@ impl Limits {
         self.closes.retain(|name, _| book.open.contains(name));
     }
 
+    /// The store failed: what was wanted in that step never left, whether or not the store has it.
+    pub fn store_failed(&mut self) {
+        self.cancels.clear();
+        self.closes.clear();
+    }
+
     pub fn process_ended(&mut self) {
         (self.silence, self.order_silence) = (None, None);
         self.is_signing = false;

@@ -138,6 +138,7 @@ impl Auditor {
             Seen::StorageDistrusted => {
                 self.freshness.distrusted(at);
                 self.intents.distrusted(true);
+                self.limits.store_failed();
             }
             Seen::StorageTrusted => {
                 self.freshness.trusted();
