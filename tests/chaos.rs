@@ -144,3 +144,21 @@ fn what_cannot_be_run_is_said_in_a_sentence() {
         assert!(error.contains(said), "{args:?}: {error}");
     }
 }
+
+/// Each plan under `tests/plans` is what a campaign found on the way and somebody mended. The file is named after the seed, which
+/// chooses the window of the sample, and after what was wrong.
+#[test]
+fn what_a_campaign_found_once_is_not_found_again() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans");
+    let mut plans: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    plans.sort();
+    assert!(plans.len() >= 3, "the plans have moved: {}", folder.display());
+    let desk = Desk::new();
+    for plan in plans {
+        let name = plan.file_name().unwrap().to_str().unwrap();
+        let seed = name.split('-').next().unwrap();
+        let (ended, report) = campaign(&desk, &["--seed", seed, "--seeds", "1", "--plan", plan.to_str().unwrap()]);
+        assert_eq!(ended.code, 0, "{name}: {}", report["violations"]);
+        assert!(!report["faults"].as_array().unwrap().is_empty(), "{name}: nothing of it comes to pass any more");
+    }
+}
