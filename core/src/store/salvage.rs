@@ -333,8 +333,8 @@ fn finish_moving(place: &Place) -> Result<(), Error> {
     let whole = beside(place, ".salvaged");
     if place.disk().is_file(whole.path()) {
         let aside = free_name(place);
-        let is_there = |part: &&str| place.disk().is_file(&part_of(place, part));
-        if PARTS.iter().any(|part| is_there(&part)) && !is_there(&"") {
+        let is_there = |part: &str| place.disk().is_file(&part_of(place, part));
+        if PARTS.iter().any(|part| is_there(part)) && !is_there("") {
             // The database is lost. An empty one takes its name, so that what is moved aside has one.
             place.disk().create_new(place.path()).map_err(|error| Error::io(place.path(), &error))?;
         }
