@@ -188,7 +188,7 @@ fn sentence(error: &Error) -> String {
 
 /// The last durable event that the head mark names; `None` where it says nothing, or names another one than the log has.
 fn trusted_mark(place: &Place, store: &SqliteStore) -> Option<u64> {
-    let (marked, hash) = head::read(place).ok().flatten()?;
+    let (marked, hash) = head::read(place)?;
     let is_within = marked > 0 && marked <= store.state().seq;
     (!is_within || store.has_row(marked, &hash)).then_some(marked)
 }
@@ -333,8 +333,8 @@ fn finish_moving(place: &Place) -> Result<(), Error> {
     let whole = beside(place, ".salvaged");
     if place.disk().is_file(whole.path()) {
         let aside = free_name(place);
-        let is_there = |part: &&str| place.disk().is_file(&part_of(place, part));
-        if PARTS.iter().any(&is_there) && !is_there(&"") {
+        let is_there = |part: &str| place.disk().is_file(&part_of(place, part));
+        if PARTS.iter().any(|part| is_there(part)) && !is_there("") {
             // The database is lost. An empty one takes its name, so that what is moved aside has one.
             place.disk().create_new(place.path()).map_err(|error| Error::io(place.path(), &error))?;
         }
