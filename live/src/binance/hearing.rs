@@ -25,12 +25,15 @@ const OPENING: Nanos = NANOS_PER_SECOND;
 pub(crate) enum Untold {
     Order(u64),
     Trade(u64),
+    /// Conditional orders are counted apart.
+    Conditional(u64),
 }
 
 /// The newest order and trade of each symbol that the stream told of.
 #[derive(Debug, Default)]
 pub(crate) struct Hearing {
     newest: BTreeMap<SymbolId, (u64, u64)>,
+    conditional: BTreeMap<SymbolId, u64>,
 }
 
 impl Hearing {
@@ -40,21 +43,27 @@ impl Hearing {
         (*orders, *trades) = ((*orders).max(order), (*trades).max(trade));
     }
 
+    pub fn heard_conditional(&mut self, symbol: SymbolId, order: u64) {
+        let newest = self.conditional.entry(symbol).or_default();
+        *newest = (*newest).max(order);
+    }
+
     fn has_told(&self, symbol: SymbolId, untold: Untold) -> bool {
         let (order, trade) = self.newest.get(&symbol).copied().unwrap_or_default();
         match untold {
             Untold::Order(number) => order >= number,
             Untold::Trade(number) => trade >= number,
+            Untold::Conditional(number) => self.conditional.get(&symbol).is_some_and(|newest| *newest >= number),
         }
     }
 }
 
 impl Session {
     /// An order that was sent at `sent_at` stands.
-    pub(super) fn expect_order(&mut self, at: Timestamp, sent_at: Timestamp, symbol: SymbolId, order: u64) {
+    pub(super) fn expect_order(&mut self, at: Timestamp, sent_at: Timestamp, symbol: SymbolId, order: Untold) {
         let Some((socket, opened)) = self.sockets.up_since(Route::Private) else { return };
         if sent_at > opened {
-            self.expect(at, socket, symbol, Untold::Order(order));
+            self.expect(at, socket, symbol, order);
         }
     }
 
@@ -82,6 +91,7 @@ impl Session {
         let what = match untold {
             Untold::Order(number) => format!("order {number}"),
             Untold::Trade(number) => format!("trade {number}"),
+            Untold::Conditional(number) => format!("conditional order {number}"),
         };
         let why = format!("the account's stream is deaf: it did not tell of {what} of {name}");
         self.sockets.give_up(&mut self.line, at, socket, &why);
