@@ -25,16 +25,15 @@ const OPENING: Nanos = NANOS_PER_SECOND;
 pub(crate) enum Untold {
     Order(u64),
     Trade(u64),
-    /// Anything at all since this time, on our clock: of what has no number that grows with each symbol.
-    Anything(Timestamp),
+    /// Conditional orders are counted apart.
+    Conditional(u64),
 }
 
 /// The newest order and trade of each symbol that the stream told of.
 #[derive(Debug, Default)]
 pub(crate) struct Hearing {
     newest: BTreeMap<SymbolId, (u64, u64)>,
-    /// When the stream last told anything new.
-    spoke_at: Option<Timestamp>,
+    conditional: BTreeMap<SymbolId, u64>,
 }
 
 impl Hearing {
@@ -44,9 +43,9 @@ impl Hearing {
         (*orders, *trades) = ((*orders).max(order), (*trades).max(trade));
     }
 
-    /// The stream told something that it had not told before.
-    pub fn spoke(&mut self, at: Timestamp) {
-        self.spoke_at = self.spoke_at.max(Some(at));
+    pub fn heard_conditional(&mut self, symbol: SymbolId, order: u64) {
+        let newest = self.conditional.entry(symbol).or_default();
+        *newest = (*newest).max(order);
     }
 
     fn has_told(&self, symbol: SymbolId, untold: Untold) -> bool {
@@ -54,25 +53,17 @@ impl Hearing {
         match untold {
             Untold::Order(number) => order >= number,
             Untold::Trade(number) => trade >= number,
-            Untold::Anything(since) => self.spoke_at.is_some_and(|at| at >= since),
+            Untold::Conditional(number) => self.conditional.get(&symbol).is_some_and(|newest| *newest >= number),
         }
     }
 }
 
 impl Session {
     /// An order that was sent at `sent_at` stands.
-    pub(super) fn expect_order(&mut self, at: Timestamp, sent_at: Timestamp, symbol: SymbolId, order: u64) {
+    pub(super) fn expect_order(&mut self, at: Timestamp, sent_at: Timestamp, symbol: SymbolId, order: Untold) {
         let Some((socket, opened)) = self.sockets.up_since(Route::Private) else { return };
         if sent_at > opened {
-            self.expect(at, socket, symbol, Untold::Order(order));
-        }
-    }
-
-    /// A conditional order that was sent at `sent_at` stands: the stream tells of it, or of something after it.
-    pub(super) fn expect_anything(&mut self, at: Timestamp, sent_at: Timestamp, symbol: SymbolId) {
-        let Some((socket, opened)) = self.sockets.up_since(Route::Private) else { return };
-        if sent_at > opened {
-            self.expect(at, socket, symbol, Untold::Anything(sent_at));
+            self.expect(at, socket, symbol, order);
         }
     }
 
@@ -100,7 +91,7 @@ impl Session {
         let what = match untold {
             Untold::Order(number) => format!("order {number}"),
             Untold::Trade(number) => format!("trade {number}"),
-            Untold::Anything(_) => "a conditional order".to_owned(),
+            Untold::Conditional(number) => format!("conditional order {number}"),
         };
         let why = format!("the account's stream is deaf: it did not tell of {what} of {name}");
         self.sockets.give_up(&mut self.line, at, socket, &why);

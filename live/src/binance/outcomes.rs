@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::account::{self, unreadable};
 use super::call::{Answer, Call, Finished, Purpose};
+use super::hearing::Untold;
 use super::json::Fields;
 use super::listen_key::Fate;
 use super::orders;
@@ -39,10 +40,9 @@ impl Session {
             }
             Purpose::Place { id, symbol, client_order_id, conditional } => {
                 let outcome = self.placed(symbol, client_order_id, conditional, &answer);
-                match outcome {
-                    Outcome::Placed { .. } if conditional => self.expect_anything(at, sent_at, symbol),
-                    Outcome::Placed { order_id } => self.expect_order(at, sent_at, symbol, order_id),
-                    _ => {}
+                if let Outcome::Placed { order_id } = outcome {
+                    let order = if conditional { Untold::Conditional(order_id) } else { Untold::Order(order_id) };
+                    self.expect_order(at, sent_at, symbol, order);
                 }
                 self.answer(id, outcome);
             }

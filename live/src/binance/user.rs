@@ -92,7 +92,6 @@ impl User {
             self.heard.pop_front();
         }
         self.heard.push_back(frame.to_vec());
-        self.hearing.spoke(at);
         let consequence = match Fields::of(event).and_then(|event| self.event(around, at, event)) {
             Ok(consequence) => consequence,
             Err(error) => {
@@ -232,12 +231,14 @@ impl User {
             return Ok(());
         };
         around.strangers.count_fields(o, ALGO_FIELDS);
+        let order_id = o.whole("aid")?;
+        self.hearing.heard_conditional(symbol, order_id);
         let client_order_id = o.client_order_id("caid");
         let closes = o.flag("cp") || o.flag("R");
         let mut update = OrderUpdate {
             at: event.time("T").or_else(|_| event.time("E"))?,
             client_order_id,
-            order_id: o.whole("aid")?,
+            order_id,
             symbol,
             side: o.side("S")?,
             position_side: o.position_side("ps")?,

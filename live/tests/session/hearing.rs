@@ -2,6 +2,7 @@
 
 use alphaengine_core::exchange::Request;
 use alphaengine_core::link::{LinkUpdate, Route};
+use alphaengine_core::order::OrderType;
 
 use crate::orders::place;
 use crate::user::{FILL, order};
@@ -29,6 +30,26 @@ fn an_order_that_the_stream_does_not_tell_of_ends_the_connection() {
         world.live(2 * SECOND);
         let asked = world.asked.iter().any(|request| request.path == "/fapi/v1/listenKey");
         assert_eq!(asked, expected, "another key, should the old one be dead");
+    }
+}
+
+#[test]
+fn a_conditional_order_that_the_stream_does_not_tell_of_ends_the_connection() {
+    for (told, expected) in [(Some(7), false), (Some(8), false), (Some(6), true), (None, true)] {
+        let mut world = World::ready(config());
+        world.pass(SECOND);
+        let Request::PlaceOrder { client_order_id, spec } = place("ae-1") else { unreachable!() };
+        let spec = spec.with_type(OrderType::StopMarket { trigger: "45000".parse().unwrap() });
+        world.request(Request::PlaceOrder { client_order_id, spec });
+        world.answer("/fapi/v1/algoOrder", 200, r#"{"algoId":7}"#);
+        // An order of the other kind says nothing of this one.
+        world.user(&order(100, "ae-2", r#""x":"NEW","X":"NEW""#));
+        if let Some(number) = told {
+            let said = r#"{"e":"ALGO_UPDATE","T":1750003230000,"E":1750003230003,"o":{"caid":"ae-1","aid":NUMBER,"at":"CONDITIONAL","o":"STOP_MARKET","s":"BTCUSDT","S":"SELL","ps":"BOTH","f":"GTC","X":"NEW","tp":"750","p":"0"}}"#;
+            world.user(&said.replace("NUMBER", &number.to_string()));
+        }
+        world.live(11 * SECOND);
+        assert_eq!(is_deaf(&world), expected, "{told:?}");
     }
 }
 

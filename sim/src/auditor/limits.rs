@@ -124,15 +124,12 @@ impl Limits {
         }
     }
 
-    /// Whoever asked for the rules knew the time; whoever trades measures it anew.
+    /// Whoever asked for the rules knew the time; whoever trades measures it anew. What another life wanted, also within one process,
+    /// this one finds in its log, asks about, and never sends.
     pub fn process_began(&mut self) {
         self.is_signing = false;
-    }
-
-    /// A store was opened: what is not in its log, nobody wants any more.
-    pub fn recovered(&mut self, book: &Book) {
-        self.cancels.retain(|name, _| book.cancels.contains(name));
-        self.closes.retain(|name, _| book.open.contains(name));
+        self.cancels.clear();
+        self.closes.clear();
     }
 
     /// The store failed: what was wanted in that step never left, whether or not the store has it.

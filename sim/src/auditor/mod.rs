@@ -92,7 +92,6 @@ impl Auditor {
             Seen::ProcessBegan { seq, .. } => {
                 self.rewind(seq);
                 self.intents.recovered(&self.book);
-                self.limits.recovered(&self.book);
                 self.freshness.process_began();
                 self.limits.process_began();
             }
