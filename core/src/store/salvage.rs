@@ -188,7 +188,7 @@ fn sentence(error: &Error) -> String {
 
 /// The last durable event that the head mark names; `None` where it says nothing, or names another one than the log has.
 fn trusted_mark(place: &Place, store: &SqliteStore) -> Option<u64> {
-    let (marked, hash) = head::read(place)?;
+    let (marked, hash) = head::read(place).ok().flatten()?;
     let is_within = marked > 0 && marked <= store.state().seq;
     (!is_within || store.has_row(marked, &hash)).then_some(marked)
 }
