@@ -210,7 +210,7 @@ impl<'c, 'w> Hand<'c, 'w> {
             OrderType::TrailingStopMarket { .. } => kind == 2,
             _ => false,
         };
-        if self.ctx.open_orders(symbol).any(|order| waits(order)) {
+        if self.ctx.open_orders(symbol).any(waits) {
             return;
         }
         // A distance that the market goes within minutes: between 0.05 % and 0.2 %.
