@@ -10,7 +10,7 @@ mod stage;
 #[path = "support/mod.rs"]
 mod support;
 
-use stage::{Stage, held, runs};
+use stage::{Stage, held};
 use support::Ended;
 
 const PAGE: usize = 4_096;
@@ -49,7 +49,9 @@ const CASES: [Case; 6] = [
     Case { name: "emptied", damage: |stage| change(stage, Vec::clear), has_lost: true },
     Case {
         name: "an old backup",
-        damage: |stage| drop(std::fs::copy(stage.desk.path("backup.db"), stage.store()).unwrap()),
+        damage: |stage| {
+            std::fs::copy(stage.desk.path("backup.db"), stage.store()).unwrap();
+        },
         has_lost: true,
     },
 ];

@@ -263,7 +263,9 @@ impl State {
     /// (`binance-usdm.md` section 7.4: what has ended stays so).
     pub fn has_ended(&self, symbol: SymbolId, id: &ClientOrderId, order_id: u64, size: Qty) -> bool {
         self.ended.iter().any(|ended| {
-            let is_it = ended.symbol == symbol && ended.client_order_id == *id && ended.numbers.contains(&order_id);
+            // Of one whose placing was never answered the number may not have been told.
+            let is_numbered = ended.numbers.contains(&order_id) || ended.numbers.iter().all(|number| *number == 0);
+            let is_it = ended.symbol == symbol && ended.client_order_id == *id && is_numbered;
             order_id != 0 && is_it && ended.filled_at.is_none_or(|filled_at| size <= filled_at)
         })
     }
