@@ -1,5 +1,9 @@
 //! Runs seeds of the synthetic scenario and prints what was violated: `seeds FROM TO [--trace] [--none]`.
-#![allow(clippy::unwrap_used, reason = "a tool for who works on the campaign")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a tool for who works on the campaign, outside of any run"
+)]
 #[path = "../../src/strategies/drill.rs"]
 mod drill;
 use alphaengine_chaos::*;

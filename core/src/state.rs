@@ -585,14 +585,15 @@ impl State {
         Ok(order)
     }
 
-    /// One without a number was never seen at the exchange: it may turn out to be there.
+    /// One without a number was never seen at the exchange and may turn out to be there, unless it was the exchange that ended it.
     fn remember(&mut self, recorded: &Recorded, order: &Order) {
         let traded_as = match &recorded.event {
             Event::TradeExecuted(trade) => trade.order_id,
             _ => order.child,
         };
         let numbers = [order.order_id, traded_as];
-        if numbers == [0, 0] {
+        let was_seen = matches!(recorded.event, Event::OrderCanceled(_) | Event::OrderExpired(_));
+        if numbers == [0, 0] && !was_seen {
             return;
         }
         if self.ended.len() >= MOST_ENDED {

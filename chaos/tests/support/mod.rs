@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot run should say so at once")]
+#![allow(clippy::disallowed_methods, reason = "a test may ask the environment how long it shall be")]
 
 #[path = "../../../src/strategies/drill.rs"]
 mod drill;
