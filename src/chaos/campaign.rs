@@ -136,7 +136,8 @@ fn shrink(recipe: &Recipe, failure: &Failure) -> Result<Shrunk, Error> {
     let mut problem = None;
     let found = alphaengine_chaos::shrink(&failure.plan, SHRINK_BUDGET, |plan| {
         bar.inc(1);
-        let task = Task { seed: failure.seed, plan: Some(plan.clone()), ..Task::default() };
+        let pair = failure.violations.first().is_some_and(|broken| broken.sentence.starts_with("without any fault"));
+        let task = Task { seed: failure.seed, pair, twice: law == "I27", plan: Some(plan.clone()) };
         let running = child.take().map_or_else(|| Child::start(recipe), Ok);
         let run = running.and_then(|mut running| {
             let run = running.ask(&task)?;

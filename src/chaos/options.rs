@@ -15,6 +15,7 @@ pub struct Options {
     /// `name=value` pairs.
     pub params: Vec<String>,
     pub scene: SceneOptions,
+    /// Where none is given for positions, what the account's money and leverage allow: a law about limits needs one.
     pub limits: Limits,
     pub seeds: u64,
     pub first_seed: u64,

@@ -12,6 +12,9 @@ use super::run::CRASH;
 use super::tally::Tally;
 use crate::cli::Table;
 
+/// Seeds after which a family of faults that never came to pass is worth a word.
+const MANY: u64 = 500;
+
 /// A span as `--length` takes it.
 pub fn span(length: Nanos) -> String {
     if length % NANOS_PER_MINUTE == 0 {
@@ -49,9 +52,25 @@ pub fn report(report: &Report) -> String {
 fn verdict(tally: &Tally) -> String {
     let doubled = format!("{} doubled seeds, {} traces that differ", tally.doubled, tally.mismatches);
     match tally.broken {
-        0 => format!("no violation; {doubled}"),
-        broken => format!("{broken} of {} seeds broke a law; {doubled}", tally.seeds),
+        0 => format!("no violation; {doubled}{}", untried(tally)),
+        broken => format!("{broken} of {} seeds broke a law; {doubled}{}", tally.seeds, untried(tally)),
     }
+}
+
+/// What a campaign says nothing about: laws that were never checked, families of faults that never came to pass.
+fn untried(tally: &Tally) -> String {
+    let is_checked = |law: &&Invariant| tally.laws.get(law.code()).is_some_and(|law| law.checks > 0);
+    let laws: Vec<&str> = Invariant::ALL.iter().filter(|law| !is_checked(law)).map(|law| law.code()).collect();
+    let has_fired = |code: &str| tally.fired.keys().any(|(family, _)| family == code);
+    let drawn = families().iter().filter(|family| family.is_drawn());
+    let silent: Vec<&str> = drawn.map(|family| family.code).filter(|code| !has_fired(code)).collect();
+    // A few seeds cannot meet everything.
+    let silent = if tally.seeds < MANY { Vec::new() } else { silent };
+    let list = |what: &str, names: &[&str]| match names {
+        [] => String::new(),
+        names => format!("; {what}: {}", names.join(" ")),
+    };
+    list("never checked", &laws) + &list("never fired", &silent)
 }
 
 pub fn head(header: &Header) -> String {

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
+use alphaengine_core::risk::Limits;
+use alphaengine_core::units::Money;
 use clap::Parser;
 
 use super::args::{DataArgs, ExchangeArgs, LimitArgs, whole};
 use super::{Exit, print};
 use crate::Strategies;
+use crate::backtest::SceneOptions;
 use crate::chaos::{Campaign, Options, campaign, length, save_plan, show_one, work};
 use crate::error::Error;
 use crate::faults::read_plan;
@@ -57,7 +60,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE", help_heading = "Campaign")]
     save: Option<PathBuf>,
     /// Stop after this step of a single seed
-    #[arg(long, value_name = "STEP", allow_negative_numbers = true, help_heading = "Campaign")]
+    #[arg(
+        long,
+        value_name = "STEP",
+        allow_negative_numbers = true,
+        conflicts_with = "json",
+        help_heading = "Campaign"
+    )]
     until: Option<String>,
     /// Print what happens in a single seed
     #[arg(long, conflicts_with = "json", help_heading = "Campaign")]
@@ -125,7 +134,7 @@ impl Args {
         })?;
         Ok(Options {
             params: self.param,
-            limits: self.limits.limits()?,
+            limits: held_to_its_money(self.limits.limits()?, &scene),
             first_seed: scene.seed,
             scene,
             seeds,
@@ -139,6 +148,12 @@ impl Args {
             save: self.save,
         })
     }
+}
+
+/// Without a limit for positions there would be nothing to hold the strategy to: then it is what money and leverage allow.
+fn held_to_its_money(limits: Limits, scene: &SceneOptions) -> Limits {
+    let most = Money::from_steps(scene.cash.steps().saturating_mul(i64::from(scene.leverage)));
+    Limits { max_position: limits.max_position.or(Some(most)), ..limits }
 }
 
 /// Chooses the mistake that this process makes.

@@ -78,8 +78,17 @@ impl<S: Strategy> World<'_, S> {
         self.process.trader().is_some_and(|trader| {
             let engine = trader.engine();
             let streams = trader.bot().session().figures().streams_up;
-            trader.store().is_some() && engine.is_reconciled() && streams.len() == 3 && !engine.is_comparing()
+            trader.store().is_some()
+                && engine.is_reconciled()
+                && streams.len() == self.routes_wanted()
+                && !engine.is_comparing()
         })
+    }
+
+    /// The account's and the market's routes always, the public one where a stream on it is wanted.
+    fn routes_wanted(&self) -> usize {
+        let streams = &self.scenario.streams;
+        if streams.book_ticker || streams.depth { 3 } else { 2 }
     }
 
     fn what_is_open(&self) -> String {
