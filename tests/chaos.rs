@@ -110,6 +110,7 @@ fn a_backtest_with_an_empty_plan_gives_the_orders_of_the_plain_one() {
         let plain = desk.json(&[&data[..], &["--store", "none"]].concat());
         let ended = desk.run(&[&["backtest", "--json", "--faults", "empty.json"], &data[..]].concat());
         let faulted: Value = serde_json::from_str(&ended.out).unwrap();
+        assert_eq!(ended.code, 0, "{strategy:?}: {faulted}");
         for run in ["fault_free", "with_faults"] {
             let figures = &faulted[run]["figures"];
             assert_eq!(figures["orders"], plain["orders"], "{strategy:?} {run}");
