@@ -215,6 +215,9 @@ impl<'a, S: Strategy> World<'a, S> {
         self.now = self.now.max(at);
         self.disk.set_time(self.now);
         self.watch.borrow_mut().now = self.now;
+        if !self.options.instant {
+            self.venue.gateway.market_time_is(self.now);
+        }
         if arrival <= at {
             if let Some(what) = self.agenda.take() {
                 self.happen(what);

@@ -324,6 +324,14 @@ impl Gateway {
         }
     }
 
+    /// The market's time goes on between two updates. For a world in which market and wire have one clock: there what is ordered
+    /// between them has its own time, as at the real exchange.
+    pub fn market_time_is(&mut self, at: Timestamp) {
+        if let Some(clock) = &mut self.clock {
+            *clock = (*clock).max(at);
+        }
+    }
+
     /// Does what the time has come for: pings, closes, expired listen keys, countdowns.
     pub fn tick(&mut self, wall: Timestamp) {
         self.hear_time(wall);
