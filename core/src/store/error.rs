@@ -19,6 +19,8 @@ pub enum Error {
     NewerSchema { path: PathBuf, found: i64, known: i64 },
     #[error("{path}: the database is damaged: {detail}")]
     Damaged { path: PathBuf, detail: String },
+    #[error("{path}: the database is damaged, and whose it is cannot be read any more: {detail}")]
+    Ownerless { path: PathBuf, detail: String },
     #[error("{path}: the store holds the symbols {found}, not {given}")]
     OtherSymbols { path: PathBuf, found: String, given: String },
     #[error("{path}: the store failed before; what is in it is known only after it is opened again")]
@@ -57,6 +59,9 @@ impl Error {
                     "`alphaengine store verify FILE` says how far it can be trusted, `alphaengine store repair FILE` keeps that",
                 )
             }
+            Error::Ownerless { .. } => Some(
+                "start `alphaengine live` on it, which knows whose it is and salvages it; the run of a backtest is made again",
+            ),
             Error::NoSession { .. } => Some("start one with `alphaengine live` first"),
             Error::OtherSymbols { .. } => Some("give this session a store of its own"),
             Error::Distrusted { .. } => Some("open it again: what was committed is there"),
@@ -82,7 +87,10 @@ impl Error {
 
     /// Whether the file is not what was written.
     pub fn is_damage(&self) -> bool {
-        matches!(self, Error::Damaged { .. } | Error::Unreadable { .. } | Error::Contradiction { .. })
+        matches!(
+            self,
+            Error::Damaged { .. } | Error::Ownerless { .. } | Error::Unreadable { .. } | Error::Contradiction { .. }
+        )
     }
 
     pub(super) fn sqlite(path: &Path, error: &rusqlite::Error) -> Error {

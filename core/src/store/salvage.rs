@@ -81,12 +81,10 @@ fn prove(place: &Place) -> Result<(), Error> {
 
 /// Whose store it is, from what can still be read of its sessions.
 fn owner(place: &Place) -> Result<(Scope, Instruments), Error> {
-    let unknown = |detail: String| Error::Damaged {
-        path: place.path().to_owned(),
-        detail: format!(
-            "whose it is cannot be read any more ({detail}); `alphaengine live` on it knows and salvages it"
-        ),
-    };
+    let unknown = |detail: String| Error::Ownerless { path: place.path().to_owned(), detail };
+    if !place.disk().is_file(place.path()) {
+        return Err(unknown("the database is gone".into()));
+    }
     let reader = StoreReader::over(connect(place)?, place.clone());
     let sessions = reader.sessions().map_err(|error| unknown(error.to_string()))?;
     let last = sessions.into_iter().next_back().ok_or_else(|| unknown("it names no session".into()))?;
