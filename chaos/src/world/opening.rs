@@ -39,19 +39,22 @@ impl Opening {
         let mut state = State::new(instruments);
         let mut at_last_words = None;
         let mut from_checkpoint = reader.checkpoint()?.map(|checkpoint| checkpoint.state);
+        let mut findings = reader.verify()?.findings;
         for recorded in &log {
             let seq = recorded.seq;
-            let contradiction =
-                |error: alphaengine_core::state::Error| store::Error::Contradiction { seq, problem: error.to_string() };
-            state.apply(recorded).map_err(contradiction)?;
+            let applied = state.apply(recorded).and_then(|()| match &mut from_checkpoint {
+                Some(from) if from.seq < seq => from.apply(recorded),
+                _ => Ok(()),
+            });
+            // A start folds what comes after the checkpoint; what a disk did to the rows before it shows here only.
+            if let Err(error) = applied {
+                findings.push(format!("event {seq} contradicts the state: {error}"));
+                break;
+            }
             if Some(seq) == last_words {
                 at_last_words = Some(state.hash());
             }
-            if let Some(state) = from_checkpoint.as_mut().filter(|state| state.seq < seq) {
-                state.apply(recorded).map_err(contradiction)?;
-            }
         }
-        let verdict = reader.verify()?;
         Ok(Opening {
             session,
             state: store.state().clone(),
@@ -59,7 +62,7 @@ impl Opening {
             from_checkpoint: from_checkpoint.map(|state| state.hash()),
             at_last_words,
             head: place.disk().read(&head_of(place)).ok().and_then(|bytes| marked(&bytes)),
-            findings: verdict.findings,
+            findings,
             salvaged,
             log,
         })

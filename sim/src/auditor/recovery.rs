@@ -55,6 +55,10 @@ pub struct Known {
 pub(super) fn judge(log: &Log, recovery: &Recovery<'_>, findings: &mut Findings) {
     let found = recovery.log;
     let last = found.last().map_or(0, |recorded| recorded.seq);
+    // What a disk changed before the newest checkpoint no start looks at: until the store is proven there is nothing to hold it to.
+    if recovery.damaged && !recovery.chain_holds {
+        return;
+    }
     let gap = found.iter().zip(1u64..).find(|(recorded, place)| recorded.seq != *place);
     findings.check(I14, gap.is_none(), || {
         let seq = gap.map_or(0, |(recorded, _)| recorded.seq);
