@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A failed store is an unknown outcome: what it holds, only who opens it again knows. Each life has a session of its own, so no
-//! order's name is ever given twice, and an engine and a [`Session`](crate::binance::Session) of its own, so nothing of one life is
+//! order's name is ever given twice, and an engine and a [`Session`] of its own, so nothing of one life is
 //! taken for the next one's.
 
 use std::collections::BTreeSet;
