@@ -51,7 +51,7 @@ fn options_that_cannot_be_are_named() {
              hint: did you mean `--strategy sma_cross`?",
         ),
         ("--strategy gird", "unknown strategy `gird`; *hint: did you mean `--strategy grid`?"),
-        ("--strategy ichimoku", "unknown strategy `ichimoku`; known are *hold"),
+        ("--strategy ichimoku", "unknown strategy `ichimoku`; known are *drill"),
         (
             "--param fats=5",
             "option --param: unknown parameter `fats` of sma_cross; it has fast slow qty risk mode\n\
@@ -157,7 +157,7 @@ fn options_that_cannot_be_are_named() {
     }
     // Names that are empty cannot be written in a table that is split at spaces.
     for (option, sentence) in [
-        ("--strategy", "unknown strategy ``; known are *hold"),
+        ("--strategy", "unknown strategy ``; known are *drill"),
         ("--param", "option --param: `` is not a parameter: write name=value\nhint: *"),
         ("--data", "option --data: the name is empty"),
         ("--store", "option --store: the name is empty"),

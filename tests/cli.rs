@@ -309,7 +309,7 @@ fn every_strategy_runs_and_its_store_is_whole() {
     let desk = Desk::new();
     let list = desk.ok(&["strategies"]);
     let names: Vec<&str> = list.lines().skip(1).map(|line| line.split_whitespace().next().unwrap()).collect();
-    assert_eq!(names.len(), 6, "{list}");
+    assert_eq!(names.len(), 7, "{list}");
     for name in names {
         let params = desk.ok(&["strategies", name]);
         assert!(params.starts_with(&format!("{name}: ")) && params.contains("PARAMETER"), "{params}");

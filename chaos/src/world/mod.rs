@@ -351,6 +351,8 @@ impl<'a, S: Strategy> World<'a, S> {
 
     fn report(mut self) -> RunReport {
         self.disk.set_faults(None);
+        // Before the end, which is not a part of what two runs must have in common.
+        let trace_hash = self.trace.hash(&self.disk.hash());
         let store = if self.options.keep_store { self.end_in_order() } else { None };
         self.process.kill(&self.disk);
         let fired = self.faults.lock().fired().clone();
@@ -358,7 +360,7 @@ impl<'a, S: Strategy> World<'a, S> {
         RunReport {
             steps: self.steps,
             simulated: self.now.since(self.opening),
-            trace_hash: self.trace.hash(&self.disk.hash()),
+            trace_hash,
             fired,
             checks: self.auditor.checks().clone(),
             violations: self.auditor.violations().to_vec(),
