@@ -103,6 +103,7 @@ fn options_exist() {
     let desk = Desk::new();
     let verbs: &[&[&str]] = &[
         &["backtest"],
+        &["chaos"],
         &["data", "fetch"],
         &["data", "import"],
         &["data", "list"],
@@ -110,6 +111,7 @@ fn options_exist() {
         &["export"],
         &["runs", "list"],
         &["store", "verify"],
+        &["store", "repair"],
         &["live"],
         &["exchange", "serve"],
         &["command"],
