@@ -9,7 +9,8 @@ use crate::error::Error;
 /// Reads a plan; TOML where the file's name ends so, else JSON.
 pub fn read_plan(option: &str, path: &Path) -> Result<FaultPlan, Error> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::new(format!("option {option}: {}: cannot be read: {error}", path.display())))?;
+        .map_err(|error| Error::new(format!("option {option}: {}: cannot be read: {error}", path.display())))
+        .map_err(|error| error.hint("name a file with a plan in JSON, or in TOML where its name ends so"))?;
     let is_toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
     FaultPlan::parse_as(if is_toml { Format::Toml } else { Format::Json }, &text).map_err(|error| {
         Error::new(format!("option {option}: {}: {error}", path.display()))

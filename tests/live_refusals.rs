@@ -383,8 +383,14 @@ fn ports_that_cannot_be_listened_on_are_named() {
             ["--history", "100000"],
             "the data end at 20*, inside the history that was asked for: ask for less".to_owned(),
         ),
-        (["--faults", "plan.json"], "the fault plan is not understood: entry 1: unknown variant `explode`".to_owned()),
-        (["--faults", "no.json"], "reading the fault plan no.json: No such file".to_owned()),
+        (
+            ["--faults", "plan.json"],
+            "option --faults: plan.json: *entry 1: unknown variant `explode`*\nhint: docs/faults.md".to_owned(),
+        ),
+        (
+            ["--faults", "no.json"],
+            "option --faults: no.json: cannot be read: No such file*\nhint: name a file".to_owned(),
+        ),
         (["--symbol", "BTCUSD"], "option --symbol: there are no data of BTCUSD; *\nhint: did you mean".to_owned()),
     ] {
         let free: &[&str] = if args.contains(&"--port") || args.contains(&"--listen") { &[] } else { &["--port", "0"] };
