@@ -246,8 +246,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             return false;
         }
         match self.state.met_at {
-            // What moved at the very instant at which it was met, the balance that was met had in it.
-            Some(met_at) => at <= met_at,
+            Some(met_at) => at < met_at,
             None => {
                 // The balance that is on its way may be from before or after it.
                 self.reconciler.money_moved(self.now);

@@ -414,7 +414,8 @@ impl Gateway {
         (self.records.wall, self.ledger.wall) = (self.wall, self.wall);
         if !self.is_open {
             self.is_open = true;
-            self.ledger.opened_at(self.market_now());
+            // The deposit was there before anybody could ask for it.
+            self.ledger.opened_at(self.market_now().plus(-alphaengine_core::units::NANOS_PER_MILLI));
         }
         self.expire_key(false);
         let due = |countdowns: &BTreeMap<SymbolId, Timestamp>, wall| {
