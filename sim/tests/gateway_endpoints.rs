@@ -340,7 +340,7 @@ fn before_the_first_price_everything_is_answered() {
     }
     assert_eq!(exchange.ok("GET", "/fapi/v3/balance", "")[0]["balance"], json!("10000.00000000"));
     let income = exchange.ok("GET", "/fapi/v1/income", "");
-    assert_eq!((&income[0]["incomeType"], &income[0]["time"]), (&json!("TRANSFER"), &json!(START)));
+    assert_eq!((&income[0]["incomeType"], &income[0]["time"]), (&json!("TRANSFER"), &json!(START - 1)));
     assert_eq!(exchange.ok("GET", "/fapi/v3/positionRisk", ""), json!([]));
     let market = "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.01";
     assert_eq!(exchange.code("POST", "/fapi/v1/order", market), -1112);
