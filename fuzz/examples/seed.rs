@@ -317,7 +317,7 @@ const FAULTS: [(&str, &str); 4] = [
 ];
 
 /// A store, then damages of six bytes: kind, file, place in three bytes, value.
-const STORE: [(&str, &[u8]); 12] = [
+const STORE: [(&str, &[u8]); 13] = [
     ("closed", b"c"),
     ("killed", b"k"),
     ("file", b"fSQLite format 3\0"),
@@ -329,5 +329,6 @@ const STORE: [(&str, &[u8]); 12] = [
     ("backup", b"k\x06\x00\x00\x00\x00\x00\x06\x01\x00\x00\x00\x00"),
     ("no-log", b"k\x07\x01\x00\x00\x00\x00"),
     ("row", b"c\x09\x10\x02\x03\x05\x07\x09\x10\x00\x00\x04\x00"),
+    ("tail", b"k\x09\x10\x02\x06\x08\x05"),
     ("derived", b"c\x0a\x00\x00\x00\x00\x00\x0a\x03\x00\x00\x00\x01"),
 ];
