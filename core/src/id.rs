@@ -7,6 +7,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::store::hex;
 
 /// A text of at most `N` bytes, stored inline.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,6 +90,11 @@ pub type ClientOrderId = ShortText<36>;
 
 /// The first digits of a session's configuration hash.
 pub type SessionId = ShortText<16>;
+
+/// The id of whatever this text describes: the beginning of its SHA-256, in hexadecimal.
+pub fn session_id(description: &str) -> SessionId {
+    hex(&Sha256::digest(description)[..8]).parse().unwrap_or_default()
+}
 
 /// The client order id of the `sequence`-th order of a session: `ae-<session>-<sequence>`, zero-padded, so that ids sort in
 /// the order in which they were given.

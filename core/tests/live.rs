@@ -22,7 +22,7 @@ use alphaengine_core::risk::Limits;
 use alphaengine_core::state::State;
 use alphaengine_core::store::{Encoder, MemoryLog};
 use support::venue::{Venue, down, live, up};
-use support::{BTC, Desk, ETH, Puppet, SECOND, instruments, money, noon, price, qty, scope, words};
+use support::{BTC, Desk, ETH, Puppet, SECOND, instruments, money, noon, price, qty, recovered, scope, words};
 
 fn buy(quantity: &str) -> OrderSpec {
     OrderSpec::market(BTC, Side::Buy, qty(quantity))
@@ -580,6 +580,34 @@ mod rounds {
         venue.wait(&mut desk, 60);
         assert_eq!(drifts(&desk), [format!("OrderForeign {filled}: NOT OPEN / OPEN")]);
         check(&desk);
+    }
+
+    #[test]
+    fn an_order_whose_number_was_never_told_is_not_adopted_from_an_old_list_either() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let (name, _) = desk.place(limit("2", "80"));
+        desk.update(name, Execution::Canceled);
+        assert!(desk.state().has_ended(BTC, &name, 4, qty("2")));
+        venue.open_order(name, 4, limit("2", "80"));
+        venue.wait(&mut desk, 40);
+        assert_eq!(drifts(&desk), [""; 0]);
+        check(&desk);
+    }
+
+    #[test]
+    fn a_process_that_begins_with_questions_long_due_is_not_woken_for_ever_at_its_first_instant() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        desk.place(limit("2", "80"));
+        let mut desk = recovered(live(), desk.puppet.clone(), desk.engine.log().events(), desk.now.plus(600 * SECOND));
+        for _ in 0..20 {
+            desk.engine.step(desk.now, Input::Wake).unwrap();
+            if desk.engine.wake_at() > desk.now {
+                return;
+            }
+        }
+        panic!("it wants to be woken at {} and it is {}", desk.engine.wake_at(), desk.now);
     }
 
     #[test]

@@ -8,20 +8,20 @@
 //! ```
 //!
 //! A failed store is an unknown outcome: what it holds, only who opens it again knows. Each life has a session of its own, so no
-//! order's name is ever given twice, and an engine and a [`Session`] of its own, so nothing of one life is
-//! taken for the next one's.
+//! order's name is ever given twice, and an engine and a [`Session`] of its own, so nothing of one life is taken for the next one's.
 
-use std::collections::BTreeSet;
+mod log;
+
+pub use self::log::{Disposable, Log};
 
 use alphaengine_core::command::StopPolicy;
 use alphaengine_core::engine::{self, Engine};
-use alphaengine_core::event::{Event, Recorded, StorageDistrusted, StorageTrusted};
+use alphaengine_core::event::{StorageDistrusted, StorageTrusted};
 use alphaengine_core::id::SessionId;
-use alphaengine_core::instrument::Instruments;
 use alphaengine_core::link::LinkUpdate;
-use alphaengine_core::mode::{EngineMode, Mode};
+use alphaengine_core::mode::EngineMode;
 use alphaengine_core::state::State;
-use alphaengine_core::store::{self, Encoder, EventLog, Scope};
+use alphaengine_core::store::{self, EventLog};
 use alphaengine_core::strategy::Strategy;
 use alphaengine_core::units::{NANOS_PER_MINUTE, NANOS_PER_SECOND, Nanos, Timestamp};
 
@@ -53,76 +53,6 @@ pub trait Factory {
     fn engine_config(&self, session: SessionId) -> engine::Config;
 
     fn session_config(&self) -> SessionConfig;
-}
-
-/// The log of one life: the store's, or one that is thrown away.
-pub enum Log<L> {
-    Store(L),
-    LastResort(Disposable),
-}
-
-/// Recognises what is told twice and keeps nothing else: the exchange has the truth.
-pub struct Disposable {
-    encoder: Encoder,
-    /// Dedup keys of trades, payments and transfers.
-    keys: BTreeSet<Box<str>>,
-}
-
-impl Disposable {
-    fn new(mode: Mode, session: SessionId, instruments: &Instruments) -> Disposable {
-        let scope = Scope::binance_futures(mode, session, "last-resort");
-        Disposable { encoder: Encoder::new(scope, instruments), keys: BTreeSet::new() }
-    }
-}
-
-impl EventLog for Disposable {
-    fn append(&mut self, events: &[Recorded]) -> Result<(), store::Error> {
-        let is_told_by_others = |event: &Event| {
-            matches!(event, Event::TradeExecuted(_) | Event::FundingApplied(_) | Event::TransferBooked(_))
-        };
-        for recorded in events.iter().filter(|recorded| is_told_by_others(&recorded.event)) {
-            self.keys.insert(self.encoder.encode(recorded)?.dedup_key.into());
-        }
-        Ok(())
-    }
-
-    fn commit(&mut self) -> Result<(), store::Error> {
-        Ok(())
-    }
-
-    fn contains(&mut self, dedup_key: &str) -> Result<bool, store::Error> {
-        Ok(self.keys.contains(dedup_key))
-    }
-}
-
-impl<L: EventLog> EventLog for Log<L> {
-    fn append(&mut self, events: &[Recorded]) -> Result<(), store::Error> {
-        match self {
-            Log::Store(log) => log.append(events),
-            Log::LastResort(log) => log.append(events),
-        }
-    }
-
-    fn commit(&mut self) -> Result<(), store::Error> {
-        match self {
-            Log::Store(log) => log.commit(),
-            Log::LastResort(log) => log.commit(),
-        }
-    }
-
-    fn contains(&mut self, dedup_key: &str) -> Result<bool, store::Error> {
-        match self {
-            Log::Store(log) => log.contains(dedup_key),
-            Log::LastResort(log) => log.contains(dedup_key),
-        }
-    }
-
-    fn rebuild_projections(&mut self) -> Result<(), store::Error> {
-        match self {
-            Log::Store(log) => log.rebuild_projections(),
-            Log::LastResort(_) => Ok(()),
-        }
-    }
 }
 
 /// Why the trader has no store.

@@ -45,8 +45,8 @@ pub(crate) async fn answer(shared: Arc<Shared>, wire: Arc<Wire>, mut request: hy
             _ => {}
         }
     }
-    let replaced = faults.iter().find_map(replacement);
-    let executes = faults.iter().all(is_executed);
+    let replaced = faults.iter().find_map(Fault::replacement);
+    let executes = faults.iter().all(Fault::is_executed);
     let outcome = match (executes, upgrade) {
         (false, _) => Outcome::Answer(Response { status: 200, headers: Vec::new(), body: Vec::new() }),
         (true, Some(upgrade)) => connect(&shared, &head, upgrade, &wire),
@@ -125,39 +125,6 @@ fn connect(shared: &Arc<Shared>, head: &request::Parts, upgrade: OnUpgrade, wire
 
 fn wants_websocket(headers: &HeaderMap) -> bool {
     headers.get(UPGRADE).is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"))
-}
-
-/// The answer that stands for the exchange's.
-fn replacement(fault: &Fault) -> Option<Response> {
-    let of = |status: u16, kind: &str, body: String| {
-        let headers = vec![("content-type".to_owned(), kind.to_owned())];
-        Some(Response { status, headers, body: body.into_bytes() })
-    };
-    match fault {
-        Fault::Status { code, headers, body, .. } => {
-            let headers = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-            Some(Response { status: *code, headers, body: body.clone().into_bytes() })
-        }
-        Fault::Error { code, message, status, .. } => {
-            of(*status, "application/json", serde_json::json!({ "code": code, "msg": message }).to_string())
-        }
-        Fault::Html { status, .. } => {
-            of(*status, "text/html", format!("<html><head><title>{status}</title></head><body>{status}</body></html>"))
-        }
-        Fault::Redirect { status, location } => {
-            let headers = vec![("location".to_owned(), location.clone())];
-            Some(Response { status: *status, headers, body: Vec::new() })
-        }
-        _ => None,
-    }
-}
-
-fn is_executed(fault: &Fault) -> bool {
-    match fault {
-        Fault::Status { executed, .. } | Fault::Error { executed, .. } | Fault::Html { executed, .. } => *executed,
-        Fault::Redirect { .. } => false,
-        _ => true,
-    }
 }
 
 async fn drop_connection(wire: &Wire, how: How) -> Answer {

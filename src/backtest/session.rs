@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use alphaengine_core::id::SessionId;
+use alphaengine_core::id::{self, SessionId};
 use alphaengine_core::store::hex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -16,8 +16,7 @@ const SAMPLE: u64 = 1 << 16;
 
 /// The id of a run with this description. The same run has the same id, on every machine.
 pub fn session_id(description: &Value) -> SessionId {
-    let digest = Sha256::digest(description.to_string().as_bytes());
-    hex(&digest[..8]).parse().unwrap_or_default()
+    id::session_id(&description.to_string())
 }
 
 /// SHA-256 of a text, in hexadecimal.

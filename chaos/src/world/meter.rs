@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use alphaengine_core::event::{Event, Recorded};
+use alphaengine_core::id::ClientOrderId;
 use alphaengine_core::mode::EngineMode;
-use alphaengine_core::order::{OrderSpec, Side};
+use alphaengine_core::order::{OrderSpec, OrderType, Side};
 use alphaengine_core::units::{Money, Nanos, Price, Rounding, Timestamp};
 use alphaengine_sim::gateway::Gateway;
 
@@ -17,8 +18,8 @@ pub(super) struct Meter {
     opening: Money,
     transferred: Money,
     highest: Money,
-    /// The last price when a market order left, by its name.
-    decided: BTreeMap<String, Price>,
+    /// The last price when a market order was wanted, by its name.
+    decided: BTreeMap<ClientOrderId, Price>,
     orders: Vec<OrderSpec>,
     mode: EngineMode,
     mode_since: Timestamp,
@@ -39,7 +40,7 @@ impl Meter {
     }
 
     /// The market moved.
-    pub fn moved(&mut self, _at: Timestamp, gateway: &Gateway) {
+    pub fn moved(&mut self, gateway: &Gateway) {
         let equity = self.equity(gateway);
         self.highest = self.highest.max(equity);
         self.effect.max_drawdown = self.effect.max_drawdown.max(self.highest.saturating_sub(equity));
@@ -53,24 +54,15 @@ impl Meter {
         self.transferred = self.transferred.saturating_add(amount);
     }
 
-    /// A request leaves the bot.
-    pub fn sent(&mut self, method: &str, path: &str, query: &str, gateway: &Gateway) {
-        if method != "POST" || !path.ends_with("/order") || !query.contains("type=MARKET") {
-            return;
-        }
-        let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name));
-        if let (Some(symbol), Some(name)) = (value("symbol="), value("newClientOrderId="))
-            && let Some(price) = gateway.last_price(symbol)
-        {
-            self.decided.insert(name.to_owned(), price);
-        }
-    }
-
-    pub fn recorded(&mut self, recorded: &Recorded) {
+    /// The bot recorded an event. What the market said last is what a market order was decided on.
+    pub fn recorded(&mut self, recorded: &Recorded, gateway: &Gateway) {
         match &recorded.event {
             Event::OrderRequested(event) => {
                 self.effect.orders += 1;
                 self.orders.push(event.spec);
+                if event.spec.order_type == OrderType::Market {
+                    self.decided.insert(event.client_order_id, gateway.exchange().last_price(event.spec.symbol));
+                }
             }
             Event::CommandRefused(_) => self.effect.refused_entries += 1,
             _ => {}
@@ -104,7 +96,7 @@ impl Meter {
         for fill in gateway.fills() {
             effect.fills += 1;
             effect.fees = effect.fees.saturating_add(fill.fee);
-            if let Some(decided) = self.decided.get(fill.client_order_id.as_str()) {
+            if let Some(decided) = self.decided.get(&fill.client_order_id) {
                 let worse = match fill.side {
                     Side::Buy => fill.price.steps().saturating_sub(decided.steps()),
                     Side::Sell => decided.steps().saturating_sub(fill.price.steps()),

@@ -5,8 +5,9 @@
 //! is the order of a backtest.
 
 mod agenda;
-mod dice;
+mod delays;
 mod log;
+mod maker;
 mod meter;
 mod mishap;
 mod opening;
@@ -30,7 +31,7 @@ use alphaengine_sim::faults::{DiskFile, DiskOp, Fault, FaultPlan, Faults};
 use alphaengine_sim::gateway::{Gateway, GatewayConfig};
 
 use self::agenda::{Agenda, Happening};
-use self::dice::Dice;
+use self::delays::Delays;
 use self::log::Watch;
 use self::meter::Meter;
 use self::process::Process;
@@ -106,7 +107,7 @@ struct World<'a, S: Strategy> {
     opening: Timestamp,
     agenda: Agenda,
     faults: SharedFaults,
-    dice: Dice,
+    delays: Delays,
     disk: SimDisk,
     venue: Venue,
     process: Process<'a, S>,
@@ -147,7 +148,7 @@ impl<'a, S: Strategy> World<'a, S> {
         };
         let rules = Rules {
             instruments: scenario.instruments.clone(),
-            recv_window: process::RECV_WINDOW,
+            recv_window: maker::RECV_WINDOW,
             weight_per_minute: config.weight_per_minute,
             orders_per_10s: config.orders_per_10s,
             orders_per_minute: config.orders_per_minute,
@@ -169,7 +170,7 @@ impl<'a, S: Strategy> World<'a, S> {
             opening,
             agenda: Agenda::default(),
             faults,
-            dice: Dice::new(options.seed, options.instant),
+            delays: Delays::new(options.seed, options.instant),
             disk,
             venue: Venue::new(gateway),
             process: Process::down(opening),
@@ -271,7 +272,7 @@ impl<'a, S: Strategy> World<'a, S> {
                     break;
                 }
             }
-            self.meter.moved(now, &self.venue.gateway);
+            self.meter.moved(&self.venue.gateway);
         } else {
             for update in std::mem::take(&mut self.untold) {
                 self.venue.gateway.market_is_told(now, &update);

@@ -61,21 +61,10 @@ impl Opening {
             replayed: state.hash(),
             from_checkpoint: from_checkpoint.map(|state| state.hash()),
             at_last_words,
-            head: place.disk().read(&head_of(place)).ok().and_then(|bytes| marked(&bytes)),
+            head: reader.marked()?,
             findings,
             salvaged,
             log,
         })
     }
-}
-
-fn head_of(place: &Place) -> std::path::PathBuf {
-    let mut name = place.path().as_os_str().to_owned();
-    name.push(".head");
-    name.into()
-}
-
-/// The number in a head mark.
-fn marked(bytes: &[u8]) -> Option<u64> {
-    std::str::from_utf8(bytes).ok()?.split_whitespace().next()?.parse().ok()
 }

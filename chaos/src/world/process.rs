@@ -1,139 +1,38 @@
 //! The Process of the bot: it asks for the rules, opens its store, trades, and dies. A supervisor starts it again.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use alphaengine_core::engine::{self, LiveConfig};
-use alphaengine_core::id::SessionId;
+use alphaengine_core::engine;
+use alphaengine_core::id::session_id;
 use alphaengine_core::mode::{EngineMode, Mode};
-use alphaengine_core::state::State;
 use alphaengine_core::store::{self, Place, Scope, SqliteStore, StoreReader};
 use alphaengine_core::strategy::Strategy;
 use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_SECOND, Nanos, Timestamp};
-use alphaengine_live::binance::{ApiKey, Bootstrap, BootstrapResult, Hosts, SessionConfig, Silence};
+use alphaengine_live::binance::{Bootstrap, BootstrapResult};
 use alphaengine_live::bot::News;
-use alphaengine_live::trader::{Factory, Log, Trader};
+use alphaengine_live::trader::{Log, Trader};
 use alphaengine_live::wire::{Effect, TimerId};
 use alphaengine_sim::auditor::{Invariant, Known, Recovery, Seen};
 use alphaengine_sim::faults::Fault;
-use sha2::{Digest, Sha256};
 
 use super::agenda::{Happening, Life};
-use super::log::{LogNews, Watch, WatchedLog};
+use super::log::LogNews;
+use super::maker::{Maker, hosts};
 use super::opening::Opening;
-use super::{Phase, SharedFaults, World};
+use super::{Phase, World};
 use crate::disk::{Image, SimDisk};
 use crate::report::StoreFiles;
-use crate::scenario::Scenario;
 
-pub(super) const RECV_WINDOW: Nanos = RECV_WINDOW_MS as Nanos * NANOS_PER_MILLI;
-const RECV_WINDOW_MS: u32 = 2_000;
 /// How long the supervisor waits before it starts a process again that ended by itself.
 const RESTART_AFTER: Nanos = 5 * NANOS_PER_SECOND;
-
-/// The dead man's switch, where it is set.
-const COUNTDOWN: Nanos = 120 * NANOS_PER_SECOND;
-/// Events between two checkpoints of the store.
-const CHECKPOINT_EVERY: u64 = 60;
-/// So often a listen key is kept alive, so that a run of minutes sees it.
-const KEEPALIVE: Nanos = 60 * NANOS_PER_SECOND;
 
 const STORE: &str = "bot.db";
 const WAL: &str = "bot.db-wal";
 const HEAD: &str = "bot.db.head";
-
-/// What one process makes its bot of, anew for each of its lives.
-pub(super) struct Maker<'a, S> {
-    scenario: &'a Scenario,
-    known: BootstrapResult,
-    key: ApiKey,
-    seed: u64,
-    is_instant: bool,
-    /// Of the process; those of its lives derive from it.
-    session: SessionId,
-    place: Place,
-    disk: SimDisk,
-    faults: SharedFaults,
-    watch: Rc<RefCell<Watch>>,
-    strategy: PhantomData<S>,
-}
-
-impl<S: Strategy> Factory for Maker<'_, S> {
-    type Strategy = S;
-    type Log = WatchedLog<SqliteStore>;
-
-    fn session_id(&self, life: u64) -> SessionId {
-        if life == 0 { self.session } else { session_id(&format!("{} {life}", self.session.as_str())) }
-    }
-
-    fn open(&mut self, session: SessionId, is_doubtful: bool) -> Result<(Self::Log, State), store::Error> {
-        let scope = Scope::binance_futures(Mode::Chaos, session, "main");
-        let instruments = &self.known.instruments;
-        let (now, last_words, is_to_be_proven) = {
-            let mut watch = self.watch.borrow_mut();
-            (watch.now, watch.last_words, std::mem::take(&mut watch.is_doubtful))
-        };
-        let is_doubtful = is_doubtful || is_to_be_proven;
-        let (mut store, salvaged) = SqliteStore::open_or_salvage(&self.place, scope, instruments, now, is_doubtful)?;
-        // Whoever looks on has good eyes, and does not use up what the plan has for the bot.
-        self.disk.set_faults(None);
-        let last_seq = last_words.map(|(seq, _)| seq);
-        let opening = Opening::look(&self.place, &store, session, instruments, last_seq, salvaged);
-        self.disk.set_faults(self.faults.in_force());
-        let opening = opening?;
-        // A run is short: else it would never recover from one.
-        store.checkpoint_every(CHECKPOINT_EVERY);
-        let state = store.recovered().state;
-        let mut watch = self.watch.borrow_mut();
-        watch.uncommitted = 0;
-        watch.news.push(LogNews::Opened(Box::new(opening)));
-        Ok((WatchedLog::new(store, Rc::clone(&self.watch)), state))
-    }
-
-    fn strategy(&self) -> Result<S, String> {
-        S::new(&self.scenario.params, &self.known.instruments)
-    }
-
-    fn engine_config(&self, session: SessionId) -> engine::Config {
-        let (scenario, instruments) = (self.scenario, &self.known.instruments);
-        engine::Config {
-            session,
-            mode: Mode::Chaos,
-            strategy: scenario.strategy.clone(),
-            description: serde_json::json!({"chaos": self.seed}),
-            asset: scenario.sim.asset,
-            instruments: instruments.clone(),
-            base_timeframes: vec![Some(scenario.timeframe); instruments.len()],
-            trade_bars: scenario.timeframe,
-            limits: scenario.limits,
-            recv_window: RECV_WINDOW,
-            commit_each_step: true,
-            live: Some(LiveConfig::default()),
-        }
-    }
-
-    fn session_config(&self) -> SessionConfig {
-        SessionConfig {
-            streams: self.scenario.streams,
-            warm_up_bars: self.strategy().map_or(0, |strategy| strategy.warm_up()),
-            recv_window_ms: RECV_WINDOW_MS,
-            seed: self.seed,
-            limits: self.known.limits,
-            hedge: self.known.hedge,
-            used_weight: self.known.used_weight,
-            silence: if self.is_instant { Silence::ALLOWED } else { Silence::default() },
-            listen_key_keepalive: KEEPALIVE,
-            // Two ways in which a session may be run, each in some of the runs.
-            batch_orders: !self.is_instant && self.seed.is_multiple_of(4),
-            countdown: (!self.is_instant && self.seed % 4 == 1).then_some(COUNTDOWN),
-            ..SessionConfig::new(hosts(), Some(self.key.clone()), self.known.instruments.clone())
-        }
-    }
-}
 
 /// What the process is at.
 pub(super) enum Stage<'a, S: Strategy> {
@@ -302,7 +201,7 @@ impl<'a, S: Strategy> World<'a, S> {
         let lost: Vec<_> =
             self.venue.connections.iter().filter(|(_, known)| known.life == life).map(|(id, _)| *id).collect();
         for connection in lost {
-            let at = self.now.plus(self.dice.frame());
+            let at = self.now.plus(self.delays.frame());
             self.agenda.put(at, Happening::HangUp { connection });
         }
     }
@@ -473,7 +372,7 @@ impl<'a, S: Strategy> World<'a, S> {
                 LogNews::Opened(opening) => self.opened_store(&opening),
                 LogNews::Appended(events) => {
                     for recorded in &events {
-                        self.meter.recorded(recorded);
+                        self.meter.recorded(recorded, &self.venue.gateway);
                         self.trace.event(self.now, recorded);
                     }
                     self.auditor.see(self.now, self.steps, Seen::Logged { events: &events });
@@ -533,16 +432,6 @@ impl<'a, S: Strategy> World<'a, S> {
     pub(super) fn is_trading(&self) -> bool {
         self.process.trader().is_some_and(|trader| trader.store().is_some()) && self.phase != Phase::Over
     }
-}
-
-fn session_id(text: &str) -> SessionId {
-    let digest = Sha256::digest(text);
-    let hex: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    hex.parse().unwrap_or_default()
-}
-
-fn hosts() -> Hosts {
-    Hosts { rest: "https://sim".to_owned(), stream: "wss://sim".to_owned() }
 }
 
 /// Whether an error of the store is the program's own mistake, and not the disk's.

@@ -29,9 +29,11 @@ impl Trace {
         self.buffer.extend_from_slice(recorded.event.event_type().as_bytes());
         let _ = recorded.event.write_payload(&mut self.buffer);
         self.hash.update(&self.buffer);
-        let (seq, kind) = (recorded.seq, recorded.event.event_type());
-        let payload = String::from_utf8_lossy(self.buffer.get(16 + kind.len()..).unwrap_or_default()).into_owned();
-        self.note(at, || format!("   event {seq} {kind} {payload}"));
+        if self.lines.is_some() {
+            let (seq, kind) = (recorded.seq, recorded.event.event_type());
+            let payload = String::from_utf8_lossy(self.buffer.get(16 + kind.len()..).unwrap_or_default()).into_owned();
+            self.note(at, || format!("   event {seq} {kind} {payload}"));
+        }
     }
 
     /// A line for the reader, in milliseconds since the opening.

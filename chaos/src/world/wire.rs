@@ -35,13 +35,13 @@ impl<S: Strategy> World<'_, S> {
                 Effect::Open { socket, url } => self.send_connect(life, socket, url),
                 Effect::Send { socket, text } => {
                     if let Some(connection) = self.venue.of_socket(life, socket) {
-                        let at = self.now.plus(self.dice.frame());
+                        let at = self.now.plus(self.delays.frame());
                         self.agenda.put(at, Happening::Text { connection, text });
                     }
                 }
                 Effect::Close { socket } => {
                     if let Some(connection) = self.venue.of_socket(life, socket) {
-                        let at = self.now.plus(self.dice.frame());
+                        let at = self.now.plus(self.delays.frame());
                         self.agenda.put(at, Happening::HangUp { connection });
                     }
                     let why = "closed as asked".to_owned();
@@ -55,10 +55,9 @@ impl<S: Strategy> World<'_, S> {
     fn send_request(&mut self, life: Life, request: HttpRequest) {
         let now = self.now;
         let (method, path) = (request.method.name(), request.path);
-        let durable = self.is_intent_durable(method, path);
+        let durable = self.are_intents_durable();
         let seen = Seen::Sent { id: number(life, request.id), method, path, query: &request.query, durable };
         self.auditor.see(now, self.steps, seen);
-        self.meter.sent(method, path, &request.query, &self.venue.gateway);
         self.trace.note(now, || format!("-> {method} {path}?{}", request.query));
         self.trace.bytes(request.query.as_bytes());
         let faults = self.due_on_request(method, path);
@@ -69,10 +68,10 @@ impl<S: Strategy> World<'_, S> {
         let id = request.id;
         if self.venue.is_out(now) {
             let error = TransportError::NotSent("the connection was refused".into());
-            let at = now.plus(self.dice.request());
+            let at = now.plus(self.delays.request());
             return self.agenda.put(at, Happening::Answer { life, id, answer: Err(error) });
         }
-        let mut at = now.plus(self.dice.request());
+        let mut at = now.plus(self.delays.request());
         for fault in &faults {
             match fault {
                 Fault::Delay { ms, of: Way::Request } => at = at.plus(millis(*ms)),
@@ -92,11 +91,9 @@ impl<S: Strategy> World<'_, S> {
         self.agenda.put(at, Happening::Request { life, request: Box::new(request), deadline, is_given_up, faults });
     }
 
-    /// Whether what this request rests on survives a loss of power; `None` where nothing rests on anything.
-    fn is_intent_durable(&self, method: &str, path: &str) -> Option<bool> {
-        let changes = method != "GET" && (path.contains("rder") && !path.contains("countdown"));
-        // Without a store, what cancels and closes leaves all the same.
-        if !changes || self.is_disk_doubtful() || !self.is_trading() {
+    /// Whether what the bot wanted so far survives a loss of power; `None` where nobody can say: the disk lied, or there is no store.
+    fn are_intents_durable(&self) -> Option<bool> {
+        if self.is_disk_doubtful() || !self.is_trading() {
             return None;
         }
         Some(self.watch.borrow().uncommitted == 0 && !self.disk.has_unsynced(self.process.wal()))
@@ -126,12 +123,12 @@ impl<S: Strategy> World<'_, S> {
         if self.venue.is_out(now) {
             if !is_given_up {
                 let error = TransportError::Lost("the connection was reset".into());
-                self.agenda.put(now.plus(self.dice.request()), Happening::Answer { life, id, answer: Err(error) });
+                self.agenda.put(now.plus(self.delays.request()), Happening::Answer { life, id, answer: Err(error) });
             }
             return;
         }
-        let replaced = faults.iter().find_map(replacement);
-        let mut response = if faults.iter().all(is_executed) {
+        let replaced = faults.iter().find_map(Fault::replacement);
+        let mut response = if faults.iter().all(Fault::is_executed) {
             self.handle(life, &request)
         } else {
             Response { status: 200, headers: Vec::new(), body: Vec::new() }
@@ -139,7 +136,7 @@ impl<S: Strategy> World<'_, S> {
         if is_given_up {
             return;
         }
-        let mut at = now.plus(self.dice.request());
+        let mut at = now.plus(self.delays.request());
         if let Some(replaced) = replaced {
             response = replaced;
         }
@@ -196,7 +193,7 @@ impl<S: Strategy> World<'_, S> {
                     Frame::Ping(_) => {
                         // The client's protocol layer answers by itself.
                         if self.venue.connections.get(&id).is_some_and(|known| !known.is_silent) {
-                            let at = self.now.plus(self.dice.frame()).plus(self.dice.frame());
+                            let at = self.now.plus(self.delays.frame()).plus(self.delays.frame());
                             self.agenda.put(at, Happening::Pong { connection: id });
                         }
                     }
@@ -235,7 +232,7 @@ impl<S: Strategy> World<'_, S> {
 
     /// Puts a frame on its way, behind those before it.
     pub(super) fn deliver(&mut self, id: ConnectionId, text: Arc<str>, delay: Nanos) {
-        let at = self.now.plus(self.dice.frame()).plus(delay);
+        let at = self.now.plus(self.delays.frame()).plus(delay);
         let Some(connection) = self.venue.connections.get_mut(&id) else { return };
         if connection.is_silent {
             return;
@@ -251,7 +248,7 @@ impl<S: Strategy> World<'_, S> {
         self.tell_stream(connection.route, false);
         // Whoever is deaf does not hear that either.
         if !connection.is_silent {
-            let at = self.now.plus(self.dice.frame()).max(connection.last_arrival);
+            let at = self.now.plus(self.delays.frame()).max(connection.last_arrival);
             let (life, socket, why) = (connection.life, connection.socket, why.to_owned());
             self.agenda.put(at, Happening::Closed { life, socket, why });
         }
@@ -270,7 +267,7 @@ impl<S: Strategy> World<'_, S> {
             return;
         }
         self.trace.note(self.now, || format!("-> connect {path} as {}", socket.0));
-        let mut at = self.now.plus(self.dice.request());
+        let mut at = self.now.plus(self.delays.request());
         for fault in &faults {
             if let Fault::Delay { ms, .. } = fault {
                 at = at.plus(millis(*ms));
@@ -293,7 +290,7 @@ impl<S: Strategy> World<'_, S> {
 
     pub(super) fn connect_arrives(&mut self, life: Life, socket: SocketId, url: &str, faults: &[Fault]) {
         let now = self.now;
-        let back = now.plus(self.dice.request());
+        let back = now.plus(self.delays.request());
         let closed = |why: String| Happening::Closed { life, socket, why };
         if self.process.life != life || self.process.is_down() {
             return;
@@ -301,7 +298,7 @@ impl<S: Strategy> World<'_, S> {
         if self.venue.is_out(now) {
             return self.agenda.put(back, closed("the connection was reset".into()));
         }
-        if let Some(response) = faults.iter().find_map(replacement) {
+        if let Some(response) = faults.iter().find_map(Fault::replacement) {
             return self.agenda.put(back, closed(format!("the exchange answered HTTP {}", response.status)));
         }
         let (path, query) = path_of(url);
@@ -392,36 +389,6 @@ fn path_of(url: &str) -> (&str, &str) {
     let after = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = after.find('/').map_or("/", |slash| &after[slash..]);
     path.split_once('?').unwrap_or((path, ""))
-}
-
-/// The answer that takes the place of the exchange's.
-fn replacement(fault: &Fault) -> Option<Response> {
-    let plain = |status, headers, body: String| Some(Response { status, headers, body: body.into_bytes() });
-    match fault {
-        Fault::Status { code, headers, body, .. } => {
-            let headers = headers.iter().map(|(name, value)| (name.to_lowercase(), value.clone())).collect();
-            plain(*code, headers, body.clone())
-        }
-        Fault::Error { code, message, status, .. } => {
-            plain(*status, Vec::new(), serde_json::json!({"code": code, "msg": message}).to_string())
-        }
-        Fault::Html { status, .. } => {
-            plain(*status, Vec::new(), "<html><body><h1>502 Bad Gateway</h1></body></html>".to_owned())
-        }
-        Fault::Redirect { status, location } => {
-            plain(*status, vec![("location".to_owned(), location.clone())], String::new())
-        }
-        _ => None,
-    }
-}
-
-/// Whether the exchange carries the request out all the same.
-fn is_executed(fault: &Fault) -> bool {
-    match fault {
-        Fault::Status { executed, .. } | Fault::Error { executed, .. } | Fault::Html { executed, .. } => *executed,
-        Fault::Redirect { .. } => false,
-        _ => true,
-    }
 }
 
 /// The beginning of a text, for the trace.

@@ -80,6 +80,11 @@ impl StoreReader {
         }
     }
 
+    /// The number of the last event that the head mark says is durable; `None` where there is no mark.
+    pub fn marked(&self) -> Result<Option<u64>, Error> {
+        Ok(head::read(self.place())?.map(|(seq, _)| seq))
+    }
+
     /// Walks the hash chain. The last event in order, and its hash.
     fn check_chain(&self, findings: &mut Vec<String>) -> (u64, Hash) {
         let (last, finding) = self.walk_chain((0, [0; 32]));

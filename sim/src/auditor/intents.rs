@@ -110,7 +110,9 @@ impl Intents {
         findings: &mut Findings,
     ) {
         let at = findings.at;
-        if let Some(durable) = durable {
+        if let Some(durable) = durable
+            && ask.rests_on_an_intent()
+        {
             findings.check(I2, durable, || format!("request {id} left before its intent was durable: {ask:?}"));
         }
         match ask {

@@ -36,9 +36,8 @@ pub enum Seen<'a> {
     },
     /// It ended: killed, power lost, or in order.
     ProcessEnded,
-    /// The bot handed a request to the network, before any fault. `durable`: for what places, cancels or changes an order, whether
-    /// its intent stood in the store in a form that survives a power loss at this instant (the world looked); `None` where the
-    /// question makes no sense.
+    /// The bot handed a request to the network, before any fault. `durable`: whether all that the bot wanted so far stood in the store
+    /// in a form that survives a power loss at this instant (the world looked); `None` where nobody can say.
     Sent {
         id: u64,
         method: &'a str,

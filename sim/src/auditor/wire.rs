@@ -26,6 +26,13 @@ pub(super) enum Ask {
     Other,
 }
 
+impl Ask {
+    /// Whether it changes an order, so that the wish for it has to be on the disk before it leaves.
+    pub fn rests_on_an_intent(&self) -> bool {
+        matches!(self, Ask::Place(_) | Ask::Modify(_) | Ask::Cancel(_))
+    }
+}
+
 /// An order as it is sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Placing {

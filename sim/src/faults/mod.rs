@@ -3,6 +3,7 @@
 //! The same [`FaultPlan`] is taken by a campaign, by a backtest and by our own Binance on a port. A world does what it can do: the
 //! served exchange has no hand on a bot's disk.
 
+mod answer;
 mod draw;
 mod due;
 mod fault;

@@ -51,7 +51,7 @@ use alphaengine_core::id::{ClientOrderId, RequestId};
 use alphaengine_core::instrument::{Instrument, Instruments};
 use alphaengine_core::market::{MarketData, MarketUpdate, SymbolId};
 use alphaengine_core::order::OrderSpec;
-use alphaengine_core::units::{Money, Price, Timestamp};
+use alphaengine_core::units::{Money, Timestamp};
 use serde_json::Value;
 
 pub use self::ledger::OwnTrade;
@@ -364,11 +364,6 @@ impl Gateway {
     /// The wallet with isolated margins.
     pub fn wallet_total(&self) -> Money {
         self.exchange.wallet_total()
-    }
-
-    /// The newest price of a contract, by its name.
-    pub fn last_price(&self, symbol: &str) -> Option<Price> {
-        self.symbols.get(symbol).map(|symbol| self.exchange.last_price(*symbol))
     }
 
     /// Client order ids (regular and conditional) under which more than one order was taken, and how many.

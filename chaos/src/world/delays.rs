@@ -1,19 +1,19 @@
-//! The Dice draw what the plan leaves open: the small delays of the wire.
+//! The Delays of the wire are what the plan leaves open.
 
 use alphaengine_core::units::{NANOS_PER_MILLI, Nanos};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// Seeded; without delays they always draw zero.
+/// Drawn from a seed; in an instant world all of them are zero.
 #[derive(Debug)]
-pub(crate) struct Dice {
+pub(crate) struct Delays {
     rng: ChaCha8Rng,
     is_instant: bool,
 }
 
-impl Dice {
-    pub fn new(seed: u64, is_instant: bool) -> Dice {
-        Dice { rng: ChaCha8Rng::seed_from_u64(seed), is_instant }
+impl Delays {
+    pub fn new(seed: u64, is_instant: bool) -> Delays {
+        Delays { rng: ChaCha8Rng::seed_from_u64(seed), is_instant }
     }
 
     /// From the bot to the exchange, or an answer on its way back.
