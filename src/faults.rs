@@ -1,7 +1,8 @@
-//! A plan of faults from a file.
+//! A plan of faults from a file, and whether it fits a run.
 
 use std::path::Path;
 
+use alphaengine_core::instrument::Instruments;
 use alphaengine_sim::faults::{FaultPlan, Format};
 
 use crate::error::Error;
@@ -16,4 +17,14 @@ pub fn read_plan(option: &str, path: &Path) -> Result<FaultPlan, Error> {
         Error::new(format!("option {option}: {}: {error}", path.display()))
             .hint("docs/faults.md lists the kinds and shows plans")
     })
+}
+
+/// Refuses a plan of which an entry could do nothing, because the run has no such contract.
+pub fn check_symbols(option: &str, plan: &FaultPlan, instruments: &Instruments) -> Result<(), Error> {
+    let unknown =
+        plan.0.iter().enumerate().find_map(|(at, planned)| Some((at, planned.fault.unknown_symbol(instruments)?)));
+    let Some((at, name)) = unknown else { return Ok(()) };
+    let known: Vec<&str> = instruments.iter().map(|(_, instrument)| instrument.symbol.as_str()).collect();
+    let error = Error::new(format!("option {option}: entry {} names {name}, which is not traded here", at + 1));
+    Err(error.hint(format!("the data have {}; name it, or add its data", known.join(" "))))
 }

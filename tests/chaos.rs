@@ -125,6 +125,10 @@ fn a_backtest_with_an_empty_plan_gives_the_orders_of_the_plain_one() {
 #[test]
 fn what_cannot_be_run_is_said_in_a_sentence() {
     let desk = Desk::new();
+    desk.write(
+        "other.json",
+        "[{\"on\": {\"at_ms\": 5}, \"fault\": {\"kind\": \"filters\", \"symbol\": \"DOGEUSDT\", \"times\": 2}}]",
+    );
     desk.write("bad.json", "[{\"on\": {}, \"fault\": {\"kind\": \"explode\"}}]");
     for (args, said) in [
         (&["chaos", "--seeds", "0"][..], "option --seeds"),
@@ -135,6 +139,8 @@ fn what_cannot_be_run_is_said_in_a_sentence() {
         (&["chaos", "--faults", "F99"], "option --faults"),
         (&["chaos", "--plan", "none.json"], "option --plan"),
         (&["chaos", "--plan", "bad.json"], "the fault plan is not understood"),
+        (&["chaos", "--plan", "other.json"], "entry 1 names DOGEUSDT, which is not traded here"),
+        (&["backtest", "--faults", "other.json"], "entry 1 names DOGEUSDT, which is not traded here"),
         (&["chaos", "--latency", "5ms"], "option --latency"),
         (&["chaos", "--trace", "--seeds", "2"], "a single seed"),
         (&["chaos", "--hedge"], "option --hedge"),

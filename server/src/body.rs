@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use alphaengine_sim::faults::How;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::Sleep;
 
 use crate::wire::Wire;
-use alphaengine_sim::faults::How;
 
 /// The connection is dropped on purpose.
 #[derive(Debug, thiserror::Error)]

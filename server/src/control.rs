@@ -1,6 +1,7 @@
 //! The control calls below `/sim/v1/`, by which tests and operators look behind the curtain.
 
 use alphaengine_core::order::PositionSide;
+use alphaengine_sim::faults::{Fault, How, On, Planned, Route, Subject};
 use alphaengine_sim::gateway::{OwnTrade, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,8 +10,6 @@ use crate::config::Speed;
 use crate::exchange::{Exchange, wall};
 use crate::faults;
 use crate::server::Shared;
-use alphaengine_sim::faults::Route;
-use alphaengine_sim::faults::{Fault, How, On, Planned, Subject};
 
 /// Answers one call; `call` is the path behind `/sim/v1/`.
 pub(crate) fn answer(shared: &Shared, method: &str, call: &str, query: &str, body: &[u8]) -> Response {
@@ -106,7 +105,7 @@ fn check(exchange: &Exchange, planned: &Planned) -> Result<(), String> {
     if !faults::is_ours(planned) {
         return Err("an exchange does not reach the bot's disk, steps and process: give that to a campaign".to_owned());
     }
-    match faults::unknown_symbol(&planned.fault, &exchange.instruments) {
+    match planned.fault.unknown_symbol(&exchange.instruments) {
         Some(name) => Err(format!("`{name}` is not served: see GET /fapi/v1/exchangeInfo for what is")),
         None => Ok(()),
     }

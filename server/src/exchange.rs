@@ -7,17 +7,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::MarketUpdate;
 use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_SECOND, Nanos, Timestamp};
+use alphaengine_sim::faults::{Fault, Faults, How, Route};
 use alphaengine_sim::gateway::{ConnectionId, Frame, Gateway, Request, Response};
 use serde::Serialize;
 use tokio::sync::{Notify, mpsc};
 
 use crate::error::Error;
-use crate::faults;
 use crate::replay::Replay;
 use crate::wire::Wire;
-use alphaengine_sim::faults::Faults;
-use alphaengine_sim::faults::Route;
-use alphaengine_sim::faults::{Fault, How};
 
 /// Frames that may wait for a connection. One more, and it is cut off.
 pub const QUEUE: usize = 4_096;
@@ -362,13 +359,13 @@ impl Exchange {
                 self.gateway.transfer(wall(), *amount);
             }
             Fault::ManualOrder { amount } => {
-                if let Some(symbol) = faults::find(&self.instruments, &amount.symbol) {
+                if let Some(symbol) = self.instruments.id(&amount.symbol) {
                     // What the exchange refuses somebody else has no consequence for anybody here.
                     let _ = self.gateway.manual_order(wall(), symbol, amount.qty);
                 }
             }
             Fault::Filters { symbol, times } => {
-                if let Some(symbol) = faults::find(&self.instruments, symbol) {
+                if let Some(symbol) = self.instruments.id(symbol) {
                     self.gateway.filters(wall(), symbol, *times);
                 }
             }

@@ -1,8 +1,7 @@
 //! What of a fault plan a served exchange can do: it has no hand on a bot's disk, steps or process.
 
 use alphaengine_core::instrument::Instruments;
-use alphaengine_core::market::SymbolId;
-use alphaengine_sim::faults::{Fault, FaultPlan, Planned, Subject};
+use alphaengine_sim::faults::{FaultPlan, Planned, Subject};
 
 /// The part of a plan that a served exchange plays, and a sentence about what it leaves out, if anything.
 ///
@@ -24,13 +23,13 @@ pub fn playable(plan: FaultPlan, instruments: &Instruments) -> (FaultPlan, Optio
     let all = plan.0.len();
     let (ours, theirs): (Vec<Planned>, Vec<Planned>) = plan.0.into_iter().partition(is_ours);
     let (ours, unknown): (Vec<Planned>, Vec<Planned>) =
-        ours.into_iter().partition(|planned| unknown_symbol(&planned.fault, instruments).is_none());
+        ours.into_iter().partition(|planned| planned.fault.unknown_symbol(instruments).is_none());
     let mut reasons = Vec::new();
     if !theirs.is_empty() {
         let (it, concerns) = if theirs.len() == 1 { ("it", "concerns") } else { ("they", "concern") };
         reasons.push(format!("{it} {concerns} the bot's own disk, steps or process, which an exchange does not reach"));
     }
-    if let Some(name) = unknown.iter().find_map(|planned| unknown_symbol(&planned.fault, instruments)) {
+    if let Some(name) = unknown.iter().find_map(|planned| planned.fault.unknown_symbol(instruments)) {
         reasons.push(format!("{} of a contract that is not served: {name}", count(unknown.len(), "is", "are")));
     }
     let left_out = all - ours.len();
@@ -50,24 +49,6 @@ pub(crate) fn is_ours(planned: &Planned) -> bool {
     let on = &planned.on;
     let is_of_the_bot = on.disk.is_some() || on.file.is_some() || on.step.is_some();
     !is_of_the_bot && !matches!(planned.fault.subject(), Subject::DiskOp | Subject::Process)
-}
-
-/// The contract that a fault names and that is not there.
-pub(crate) fn unknown_symbol<'a>(fault: &'a Fault, instruments: &Instruments) -> Option<&'a str> {
-    named_symbol(fault).filter(|name| find(instruments, name).is_none())
-}
-
-/// The contract of this name.
-pub(crate) fn find(instruments: &Instruments, name: &str) -> Option<SymbolId> {
-    instruments.iter().find(|(_, instrument)| instrument.symbol.as_str() == name).map(|(id, _)| id)
-}
-
-fn named_symbol(fault: &Fault) -> Option<&str> {
-    match fault {
-        Fault::ManualOrder { amount } => Some(&amount.symbol),
-        Fault::Filters { symbol, .. } => Some(symbol),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

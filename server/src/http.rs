@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use alphaengine_sim::faults::{Fault, How, Subject, Way};
 use alphaengine_sim::gateway::{Request, Response};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -17,7 +18,6 @@ use crate::control;
 use crate::server::Shared;
 use crate::socket;
 use crate::wire::Wire;
-use alphaengine_sim::faults::{Fault, How, Subject, Way};
 
 /// The largest request body, in bytes.
 const LARGEST: usize = 1 << 20;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use alphaengine_core::instrument::Instruments;
 use alphaengine_core::market::Feed;
 use alphaengine_core::units::Timestamp;
+use alphaengine_sim::faults::Faults;
 use alphaengine_sim::gateway::Gateway;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,7 +24,6 @@ use crate::http;
 use crate::market::{self, Anchor};
 use crate::replay::Replay;
 use crate::wire::WiredStream;
-use alphaengine_sim::faults::Faults;
 
 /// How long the timer sleeps at most, and how long an accept loop in trouble waits.
 const A_WHILE: Duration = Duration::from_secs(1);

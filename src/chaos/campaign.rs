@@ -15,6 +15,7 @@ use super::run::{self, SeedRun, Task};
 use super::tally::Tally;
 use super::{Data, Options, Plans, pool, replay, text};
 use crate::error::Error;
+use crate::faults::check_symbols;
 use crate::registry::Entry;
 
 /// Runs that shrinking a plan may take.
@@ -35,7 +36,10 @@ impl<'a> Campaign<'a> {
     pub fn prepare(entry: &'a Entry, options: &'a Options, typed: Vec<String>) -> Result<Campaign<'a>, Error> {
         let data = Data::prepare(entry, options.scene.clone(), &options.params, options.limits, options.length)?;
         let plans = match &options.plan {
-            Some(plan) => Plans::One(plan.clone()),
+            Some(plan) => {
+                check_symbols("--plan", plan, &data.instruments)?;
+                Plans::One(plan.clone())
+            }
             None => Plans::Drawn { families: options.families.clone(), length: options.length },
         };
         Ok(Campaign { entry, options, data, plans, typed })

@@ -12,6 +12,7 @@ use super::run::{self, SeedRun};
 use super::{Data, json as objects, text};
 use crate::backtest::Options;
 use crate::error::Error;
+use crate::faults::check_symbols;
 use crate::registry::Entry;
 
 /// What came of it.
@@ -30,6 +31,7 @@ pub struct Faulted {
 pub fn run_faulted(entry: &Entry, options: Options, plan: FaultPlan) -> Result<Faulted, Error> {
     let seed = options.scene.seed;
     let data = Data::read(entry, options.scene, &options.params, options.limits)?;
+    check_symbols("--faults", &plan, &data.instruments)?;
     let scenario = data.whole()?;
     let watched = RunOptions { seed, instant: true, ..RunOptions::default() };
     let free = SeedRun::of(seed, &run::run(entry, &scenario, &FaultPlan::default(), watched)?);

@@ -122,6 +122,14 @@ impl On {
         Some(millis.saturating_mul(NANOS_PER_MILLI))
     }
 
+    /// Whether there is a number for which it comes to pass.
+    pub(super) fn can_come(&self) -> bool {
+        // The first one behind `after` that `every` allows.
+        let every = self.every.unwrap_or(1).max(1);
+        let first = (self.after.unwrap_or(0) / every).saturating_add(1).saturating_mul(every);
+        self.counts(self.nth.unwrap_or(first))
+    }
+
     fn counts(&self, count: u64) -> bool {
         self.nth.is_none_or(|nth| count == nth)
             && self.every.is_none_or(|every| count.is_multiple_of(every.max(1)))

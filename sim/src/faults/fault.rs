@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use alphaengine_core::instrument::Instruments;
 use alphaengine_core::units::{Money, Qty};
 use serde::{Deserialize, Serialize};
 
@@ -353,6 +354,16 @@ impl Fault {
         "crash",
         "power_loss",
     ];
+
+    /// The contract that it names and that is not among these: with such a one nothing would happen.
+    pub fn unknown_symbol(&self, instruments: &Instruments) -> Option<&str> {
+        let named = match self {
+            Fault::ManualOrder { amount } => &amount.symbol,
+            Fault::Filters { symbol, .. } => symbol,
+            _ => return None,
+        };
+        instruments.id(named).is_none().then_some(named)
+    }
 
     /// The word of its kind, as a plan writes it.
     pub const fn kind(&self) -> &'static str {

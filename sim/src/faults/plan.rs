@@ -199,6 +199,13 @@ impl Planned {
             return Err("`nth`, `every` and `step` count from 1".to_owned());
         }
         let is_single = on.step.is_some() || on.at_ms.is_some();
+        let counts = [on.nth, on.every, on.after, on.until];
+        if is_single && counts.iter().any(Option::is_some) {
+            return Err("a step and a moment come once: leave `nth`, `every`, `after` and `until` out".to_owned());
+        }
+        if !on.can_come() {
+            return Err("`nth`, `every`, `after` and `until` leave no number for which all of them hold".to_owned());
+        }
         match self.fault.subject() {
             Subject::Frame if !on.is_of_frames() => {
                 Err("this kind needs frames: give `on` a `route` (public, market, private, other)".to_owned())
@@ -227,6 +234,10 @@ mod tests {
             (r#"[{"on": {}, "fault": {"kind": "explode"}}]"#, "entry 1: unknown variant `explode`"),
             (r#"[{"on": {"pth": "x"}, "fault": {"kind": "html"}}]"#, "unknown field `pth`"),
             (r#"[{"on": {"nth": 0}, "fault": {"kind": "html"}}]"#, "count from 1"),
+            (r#"[{"on": {"nth": 2, "every": 3}, "fault": {"kind": "html"}}]"#, "leave no number"),
+            (r#"[{"on": {"nth": 5, "after": 5}, "fault": {"kind": "html"}}]"#, "leave no number"),
+            (r#"[{"on": {"every": 10, "after": 10, "until": 19}, "fault": {"kind": "html"}}]"#, "leave no number"),
+            (r#"[{"on": {"at_ms": 5, "nth": 1}, "fault": {"kind": "crash"}}]"#, "come once"),
             (r#"[{"on": {"path": "/x"}, "fault": {"kind": "lose_frame"}}]"#, "needs frames"),
             (r#"[{"on": {"route": "market"}, "fault": {"kind": "html"}}]"#, "needs requests"),
             (r#"[{"on": {"path": "/x", "route": "market"}, "fault": {"kind": "html"}}]"#, "choose one"),
