@@ -24,8 +24,8 @@ impl<S: Strategy> World<'_, S> {
                     if let Some(connection) = self.venue.connections.get_mut(&id) {
                         connection.is_silent = true;
                     }
-                    self.tell_stream(*route, false);
                 }
+                self.tell_stream(*route);
             }
             Fault::Say { route, text } => {
                 let text: Arc<str> = text.as_str().into();

@@ -57,6 +57,11 @@ impl Venue {
         found.find(|(_, connection)| connection.life == life && connection.socket == socket).map(|(id, _)| *id)
     }
 
+    /// Whether this life of the bot hears what is said on a route.
+    pub fn is_heard(&self, route: Route, life: Life) -> bool {
+        self.connections.values().any(|known| known.route == route && known.life == life && !known.is_silent)
+    }
+
     /// Forgets a connection on both sides.
     pub fn drop_connection(&mut self, id: ConnectionId) -> Option<Connection> {
         self.gateway.disconnect(id);

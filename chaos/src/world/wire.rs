@@ -245,7 +245,7 @@ impl<S: Strategy> World<'_, S> {
     /// A connection ends at the exchange, and the bot learns of it, behind the last frame.
     pub(super) fn end_connection(&mut self, id: ConnectionId, why: &str) {
         let Some(connection) = self.venue.drop_connection(id) else { return };
-        self.tell_stream(connection.route, false);
+        self.tell_stream(connection.route);
         // Whoever is deaf does not hear that either.
         if !connection.is_silent {
             let at = self.now.plus(self.delays.frame()).max(connection.last_arrival);
@@ -254,7 +254,9 @@ impl<S: Strategy> World<'_, S> {
         }
     }
 
-    pub(super) fn tell_stream(&mut self, route: Route, fresh: bool) {
+    /// Tells whether the bot hears this route: one connection that is not deaf is enough, whatever became of earlier ones.
+    pub(super) fn tell_stream(&mut self, route: Route) {
+        let fresh = self.venue.is_heard(route, self.process.life);
         self.auditor.see(self.now, self.steps, Seen::StreamTruth { route: route.name(), fresh });
     }
 
@@ -311,7 +313,7 @@ impl<S: Strategy> World<'_, S> {
             self.agenda.put(back, closed(format!("the exchange answered HTTP {}", response.status)));
         } else {
             self.agenda.put(back, Happening::Opened { life, socket });
-            self.tell_stream(route, true);
+            self.tell_stream(route);
         }
         self.flush_frames();
     }
