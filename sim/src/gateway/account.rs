@@ -3,15 +3,14 @@
 use alphaengine_core::exchange::Request;
 use alphaengine_core::order::PositionSide;
 use alphaengine_core::units::{Money, Timestamp};
-use serde_json::{Value, json};
 
 use super::encode::{amount, decimal, number};
 use super::error::ApiError;
-use super::user_events::append;
+use super::json::{Json, json};
 use super::{Call, Gateway};
 use crate::exchange::AccountFigures;
 
-type Answer = Result<Value, ApiError>;
+type Answer = Result<Json, ApiError>;
 
 /// v2: all symbols, with leverage and margin type.
 pub(super) fn legacy_account(gateway: &mut Gateway, _: &Call<'_>) -> Answer {
@@ -21,31 +20,28 @@ pub(super) fn legacy_account(gateway: &mut Gateway, _: &Call<'_>) -> Answer {
         "updateTime": gateway.ledger.updated.millis(), "multiAssetsMargin": gateway.multi_assets,
         "tradeGroupId": -1,
     });
-    append(&mut account, gateway.totals(&figures));
-    let positions: Vec<Value> = gateway
+    account.append(&gateway.totals(&figures));
+    let positions: Vec<Json> = gateway
         .shown_positions(false)
         .into_iter()
         .map(|(symbol, side)| {
             let mut position = gateway.account_position(symbol, side);
             let figures = gateway.exchange.position_figures(symbol, side);
             let digits = gateway.contract(symbol).digits;
-            append(
-                &mut position,
-                json!({
-                    "positionInitialMargin": amount(figures.initial_margin),
-                    "openOrderInitialMargin": amount(gateway.order_margin_shown(symbol, side)),
-                    "leverage": gateway.exchange.leverage(symbol).to_string(),
-                    "isolated": gateway.exchange.is_isolated(symbol),
-                    "entryPrice": digits.price(figures.position.entry_price()),
-                    "breakEvenPrice": digits.price(gateway.ledger.holding(symbol, side).break_even()),
-                    "maxNotional": decimal(gateway.largest_notional(symbol).steps(), 0),
-                    "bidNotional": "0", "askNotional": "0",
-                }),
-            );
+            position.append(&json!({
+                "positionInitialMargin": amount(figures.initial_margin),
+                "openOrderInitialMargin": amount(gateway.order_margin_shown(symbol, side)),
+                "leverage": gateway.exchange.leverage(symbol).to_string(),
+                "isolated": gateway.exchange.is_isolated(symbol),
+                "entryPrice": digits.price(figures.position.entry_price()),
+                "breakEvenPrice": digits.price(gateway.ledger.holding(symbol, side).break_even()),
+                "maxNotional": decimal(gateway.largest_notional(symbol).steps(), 0),
+                "bidNotional": "0", "askNotional": "0",
+            }));
             position
         })
         .collect();
-    append(&mut account, json!({"assets": [gateway.asset(&figures, true)], "positions": positions}));
+    account.append(&json!({"assets": [gateway.asset(&figures, true)], "positions": positions}));
     Ok(account)
 }
 
@@ -54,9 +50,8 @@ pub(super) fn account(gateway: &mut Gateway, _: &Call<'_>) -> Answer {
     let figures = gateway.exchange.account_figures();
     let mut account = gateway.totals(&figures);
     let shown = gateway.shown_positions(true);
-    let positions: Vec<Value> =
-        shown.into_iter().map(|(symbol, side)| gateway.account_position(symbol, side)).collect();
-    append(&mut account, json!({"assets": [gateway.asset(&figures, false)], "positions": positions}));
+    let positions: Vec<Json> = shown.into_iter().map(|(symbol, side)| gateway.account_position(symbol, side)).collect();
+    account.append(&json!({"assets": [gateway.asset(&figures, false)], "positions": positions}));
     Ok(account)
 }
 
@@ -99,7 +94,7 @@ pub(super) fn brackets(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
                 "notionalCap": number(bracket.cap.steps()), "notionalFloor": number(bracket.floor.steps()),
                 "maintMarginRatio": number(bracket.mmr.steps()), "cum": number(bracket.cum.steps())})
         });
-        json!({"symbol": contract.name, "brackets": rows.collect::<Vec<Value>>()})
+        json!({"symbol": contract.name, "brackets": rows.collect::<Vec<Json>>()})
     })
 }
 
@@ -117,7 +112,7 @@ pub(super) fn set_leverage(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     let leverage = u32::try_from(leverage).unwrap_or(0);
     gateway.ask(Request::SetLeverage { symbol, leverage })?;
     let name = gateway.contract(symbol).name.clone();
-    gateway.tell_config(json!({"ac": {"s": name, "l": leverage}}));
+    gateway.tell_config(&json!({"ac": {"s": name, "l": leverage}}));
     let most = decimal(gateway.largest_notional(symbol).steps(), 0);
     Ok(json!({"leverage": leverage, "maxNotionalValue": most, "symbol": name}))
 }
@@ -164,7 +159,7 @@ pub(super) fn set_multi_assets(gateway: &mut Gateway, call: &Call<'_>) -> Answer
         ));
     }
     gateway.multi_assets = wanted;
-    gateway.tell_config(json!({"ai": {"j": wanted}}));
+    gateway.tell_config(&json!({"ai": {"j": wanted}}));
     Ok(json!({"code": 200, "msg": "success"}))
 }
 
@@ -187,16 +182,16 @@ fn withdrawable(figures: &AccountFigures) -> Money {
 }
 
 impl Gateway {
-    fn tell_config(&mut self, change: Value) {
+    fn tell_config(&mut self, change: &Json) {
         let now = self.market_millis();
-        let mut event = json!({"e": "ACCOUNT_CONFIG_UPDATE", "E": now, "T": now});
-        append(&mut event, change);
+        let mut event = json!({"E": now, "T": now});
+        event.append(change);
         if self.sockets.has_listeners() {
-            self.tell_user(&event);
+            self.tell_user("ACCOUNT_CONFIG_UPDATE", &event);
         }
     }
 
-    fn totals(&self, figures: &AccountFigures) -> Value {
+    fn totals(&self, figures: &AccountFigures) -> Json {
         json!({
             "totalInitialMargin": amount(figures.initial()), "totalMaintMargin": amount(figures.maintenance),
             "totalWalletBalance": amount(figures.wallet), "totalUnrealizedProfit": amount(figures.unrealized),
@@ -209,7 +204,7 @@ impl Gateway {
         })
     }
 
-    fn asset(&self, figures: &AccountFigures, is_legacy: bool) -> Value {
+    fn asset(&self, figures: &AccountFigures, is_legacy: bool) -> Json {
         let mut asset = json!({
             "asset": self.exchange.config().asset.as_str(), "walletBalance": amount(figures.wallet),
             "unrealizedProfit": amount(figures.unrealized), "marginBalance": amount(figures.margin_balance()),
@@ -221,12 +216,12 @@ impl Gateway {
             "updateTime": self.ledger.updated.millis(),
         });
         if is_legacy {
-            append(&mut asset, json!({"marginAvailable": true}));
+            asset.append(&json!({"marginAvailable": true}));
         }
         asset
     }
 
-    fn account_position(&self, symbol: alphaengine_core::market::SymbolId, side: PositionSide) -> Value {
+    fn account_position(&self, symbol: alphaengine_core::market::SymbolId, side: PositionSide) -> Json {
         let contract = self.contract(symbol);
         let figures = self.exchange.position_figures(symbol, side);
         let holding = self.ledger.holding(symbol, side);

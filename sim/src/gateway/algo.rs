@@ -3,18 +3,18 @@
 use alphaengine_core::exchange::Request;
 use alphaengine_core::order::{OrderSpec, OrderType, TimeInForce};
 use alphaengine_core::units::{NANOS_PER_DAY, Qty, Rate, Timestamp};
-use serde_json::{Value, json};
 
 use super::encode::Digits;
 use super::error::ApiError;
+use super::json::{Json, json};
 use super::market_data::span;
 use super::orders::{position_side, prevention, side, working_type};
 use super::records::AlgoRecord;
 use super::request::Params;
-use super::user_events::{append, good_till, stp_name, tif_name, trailing_texts, working_name};
+use super::user_events::{good_till, stp_name, tif_name, trailing_texts, working_name};
 use super::{Call, Gateway, Intent};
 
-type Answer = Result<Value, ApiError>;
+type Answer = Result<Json, ApiError>;
 
 pub(super) fn place(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     let intent = gateway.algo_intent(call.params)?;
@@ -146,7 +146,7 @@ impl Gateway {
     }
 
     /// A conditional order; a query tells of its child too.
-    fn algo_report(&self, algo: &AlgoRecord, is_query: bool) -> Value {
+    fn algo_report(&self, algo: &AlgoRecord, is_query: bool) -> Json {
         let spec = &algo.spec;
         let contract = self.contract(spec.symbol);
         let digits: Digits = contract.digits;
@@ -170,17 +170,14 @@ impl Gateway {
         });
         if is_query {
             let child = algo.child.and_then(|child| self.seen(self.records.get(child)?));
-            append(
-                &mut report,
-                json!({
-                    "actualOrderId": algo.child.map_or_else(String::new, |child| child.to_string()),
-                    "actualPrice": child.map_or_else(|| "0.00000".to_owned(), |child| digits.price(child.average_price())),
-                    "actualQty": child.map_or_else(|| "0.00000".to_owned(), |child| digits.qty(child.filled)),
-                    "actualType": child.map_or("", |child| child.spec.order_type.name()),
-                    "tpTriggerPrice": "0.000", "tpPrice": "0.000", "slTriggerPrice": "0.000", "slPrice": "0.000",
-                    "tpOrderType": "",
-                }),
-            );
+            report.append(&json!({
+                "actualOrderId": algo.child.map_or_else(String::new, |child| child.to_string()),
+                "actualPrice": child.map_or_else(|| "0.00000".to_owned(), |child| digits.price(child.average_price())),
+                "actualQty": child.map_or_else(|| "0.00000".to_owned(), |child| digits.qty(child.filled)),
+                "actualType": child.map_or("", |child| child.spec.order_type.name()),
+                "tpTriggerPrice": "0.000", "tpPrice": "0.000", "slTriggerPrice": "0.000", "slPrice": "0.000",
+                "tpOrderType": "",
+            }));
         }
         report
     }

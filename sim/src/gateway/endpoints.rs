@@ -1,8 +1,7 @@
 //! Every endpoint with its security and weight (`binance-usdm.md` section 3).
 
-use serde_json::Value;
-
 use super::error::ApiError;
+use super::json::Json;
 use super::request::Params;
 use super::{Call, Gateway};
 use super::{
@@ -62,7 +61,7 @@ impl Weight {
     }
 }
 
-type Handler = fn(&mut Gateway, &Call<'_>) -> Result<Value, ApiError>;
+type Handler = fn(&mut Gateway, &Call<'_>) -> Result<Json, ApiError>;
 
 /// One method of one path.
 pub(super) struct Endpoint {

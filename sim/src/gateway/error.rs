@@ -1,8 +1,8 @@
 //! An ApiError is a refusal as Binance words it: HTTP status, code and text (`binance-usdm.md` sections 5 and 6).
 
 use alphaengine_core::exchange::ExchangeError;
-use serde_json::{Value, json};
 
+use super::json::{Json, json};
 /// A refusal on its way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ApiError {
@@ -44,7 +44,7 @@ impl ApiError {
     }
 
     /// `{"code":...,"msg":"..."}`
-    pub fn body(&self) -> Value {
+    pub fn body(&self) -> Json {
         json!({"code": self.code, "msg": self.message})
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::encode::decimal;
 use super::error::ApiError;
+use super::json::Json;
 use super::{Call, Contract, Gateway};
 
 /// When the first contracts were listed, for those of which nothing is known.
@@ -12,7 +13,7 @@ const ONBOARD: i64 = 1_569_398_400_000;
 /// The delivery of a contract that is never delivered.
 const NEVER: i64 = 4_133_404_800_000;
 
-pub(super) fn show(gateway: &mut Gateway, _: &Call<'_>) -> Result<Value, ApiError> {
+pub(super) fn show(gateway: &mut Gateway, _: &Call<'_>) -> Result<Json, ApiError> {
     let now = gateway.server_time().millis();
     if let Some(mut given) = gateway.config.exchange_info.clone()
         && let Some(fields) = given.as_object_mut()
@@ -22,13 +23,14 @@ pub(super) fn show(gateway: &mut Gateway, _: &Call<'_>) -> Result<Value, ApiErro
         fields.entry("timezone").or_insert("UTC".into());
         fields.entry("exchangeFilters").or_insert(json!([]));
         fields.entry("assets").or_insert(gateway.assets());
-        return Ok(given);
+        return Ok(given.into());
     }
     let symbols: Vec<Value> = gateway.contracts.iter().map(symbol_info).collect();
-    Ok(json!({
+    let info = json!({
         "timezone": "UTC", "serverTime": now, "futuresType": "U_MARGINED", "rateLimits": gateway.limits.listed(),
         "exchangeFilters": [], "assets": gateway.assets(), "symbols": symbols,
-    }))
+    });
+    Ok(info.into())
 }
 
 impl Gateway {

@@ -191,7 +191,9 @@ impl Gateway {
         for filter in filters {
             let kind = filter.get("filterType").and_then(Value::as_str).unwrap_or_default();
             if let Some((_, change)) = changes.iter().find(|(of, _)| *of == kind) {
-                super::user_events::append(filter, change.clone());
+                if let (Some(filter), Some(change)) = (filter.as_object_mut(), change.as_object()) {
+                    filter.extend(change.clone());
+                }
             }
         }
     }

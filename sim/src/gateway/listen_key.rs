@@ -1,11 +1,12 @@
 //! ListenKeys: the key of the private stream. One is alive at a time, for an hour after it was last asked for or kept alive
 //! (`binance-usdm.md` section 3.5).
 
+use alphaengine_core::store::hex;
 use alphaengine_core::units::{Nanos, Timestamp};
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
+use super::json::{Json, json};
 use super::{Call, Gateway};
 
 /// The account's key.
@@ -20,8 +21,7 @@ impl ListenKeys {
     pub fn create(&mut self, now: Timestamp, life: Nanos) -> String {
         let key = self.active(now).unwrap_or_else(|| {
             self.made += 1;
-            let digest = Sha256::digest(format!("listen key {} at {}", self.made, now.nanos()));
-            digest.iter().map(|byte| format!("{byte:02x}")).collect()
+            hex(&Sha256::digest(format!("listen key {} at {}", self.made, now.nanos())))
         });
         self.key = Some((key.clone(), now.plus(life)));
         key
@@ -42,12 +42,12 @@ impl ListenKeys {
     }
 }
 
-pub(super) fn create(gateway: &mut Gateway, _: &Call<'_>) -> Result<Value, ApiError> {
+pub(super) fn create(gateway: &mut Gateway, _: &Call<'_>) -> Result<Json, ApiError> {
     let key = gateway.keys.create(gateway.wall, gateway.config.listen_key_life);
     Ok(json!({"listenKey": key}))
 }
 
-pub(super) fn keep(gateway: &mut Gateway, _: &Call<'_>) -> Result<Value, ApiError> {
+pub(super) fn keep(gateway: &mut Gateway, _: &Call<'_>) -> Result<Json, ApiError> {
     if gateway.keys.active(gateway.wall).is_none() {
         return Err(ApiError::new(-1125, "This listenKey does not exist."));
     }
@@ -55,7 +55,7 @@ pub(super) fn keep(gateway: &mut Gateway, _: &Call<'_>) -> Result<Value, ApiErro
     Ok(json!({"listenKey": key}))
 }
 
-pub(super) fn delete(gateway: &mut Gateway, _: &Call<'_>) -> Result<Value, ApiError> {
+pub(super) fn delete(gateway: &mut Gateway, _: &Call<'_>) -> Result<Json, ApiError> {
     gateway.keys.expire(gateway.wall, true);
     Ok(json!({}))
 }

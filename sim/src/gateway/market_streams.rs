@@ -3,10 +3,10 @@
 use alphaengine_core::exchange::{Fill, OrderUpdate};
 use alphaengine_core::market::{MarketData, MarketUpdate, SymbolId};
 use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_SECOND, Nanos, Price, Qty, Timestamp};
-use serde_json::json;
 
 use super::candles::{Candle, Interval};
 use super::encode::amount;
+use super::json::json;
 use super::tape::{Ladder, News, Print};
 use super::topic::Topic;
 use super::{Contract, Gateway};
@@ -161,7 +161,7 @@ impl Gateway {
                 "P": price, "r": super::encode::decimal(tape.funding_rate().steps(), 8),
                 "T": tape.next_funding(at).millis(), "st": 1,
             })
-            .to_string();
+            .into_string();
             self.sockets.publish(&keys[0], &payload);
             self.sockets.publish(&keys[1], &format!("[{payload}]"));
         }
@@ -173,7 +173,7 @@ impl Gateway {
             if !keys.iter().any(|key| self.sockets.has(key)) {
                 continue;
             }
-            let payload = self.ticker_event(symbol, at, topic == Topic::MiniTicker).to_string();
+            let payload = self.ticker_event(symbol, at, topic == Topic::MiniTicker).into_string();
             self.sockets.publish(&keys[0], &payload);
             self.sockets.publish(&keys[1], &format!("[{payload}]"));
         }
@@ -185,7 +185,7 @@ impl Gateway {
         let (price, qty, time) = (contract.digits.price(fill.price), contract.digits.qty(fill.qty), update.at.millis());
         let payload = json!({"e": "forceOrder", "E": time, "o": {"s": contract.name, "S": update.side.name(),
             "o": "LIMIT", "f": "IOC", "q": qty, "p": price, "ap": price, "X": "FILLED", "l": qty, "z": qty, "T": time}})
-        .to_string();
+        .into_string();
         for symbol in [Some(update.symbol), None] {
             self.sockets.publish(&(symbol, Topic::ForceOrder), &payload);
         }

@@ -22,6 +22,7 @@ mod endpoints;
 mod error;
 mod exchange_info;
 mod faults;
+mod json;
 mod ledger;
 mod limits;
 mod listen_key;
@@ -52,13 +53,13 @@ use alphaengine_core::instrument::{Instrument, Instruments};
 use alphaengine_core::market::{MarketData, MarketUpdate, SymbolId};
 use alphaengine_core::order::OrderSpec;
 use alphaengine_core::units::{Money, Timestamp};
-use serde_json::Value;
 
 pub use self::ledger::OwnTrade;
 pub use self::wire::{ConnectionId, Frame, GatewayConfig, Request, Response};
 
 use self::encode::Digits;
 use self::error::ApiError;
+use self::json::{Json, json};
 use self::ledger::Ledger;
 use self::limits::Limits;
 use self::listen_key::ListenKeys;
@@ -211,7 +212,7 @@ impl Gateway {
         endpoint: &endpoints::Endpoint,
         request: &Request<'_>,
         params: &Params,
-    ) -> Result<Value, ApiError> {
+    ) -> Result<Json, ApiError> {
         let wall = self.wall;
         self.limits.ask(wall, endpoint.weight.of(params))?;
         if endpoint.weight == endpoints::Weight::Funding {
@@ -424,8 +425,8 @@ impl Gateway {
 
     fn expire_key(&mut self, at_once: bool) {
         if let Some(key) = self.keys.expire(self.wall, at_once) {
-            let event = serde_json::json!({"e": "listenKeyExpired", "E": self.wall.millis(), "listenKey": key});
-            self.sockets.publish_user(&key, "listenKeyExpired", &event.to_string(), self.config.strict_routes);
+            let event = json!({"e": "listenKeyExpired", "E": self.wall.millis(), "listenKey": key});
+            self.sockets.publish_user(&key, "listenKeyExpired", event.as_str(), self.config.strict_routes);
         }
     }
 

@@ -2,18 +2,18 @@
 
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::units::{NANOS_PER_DAY, Rounding, Timestamp};
-use serde_json::{Value, json};
 
 use super::encode::{amount, decimal};
 use super::error::ApiError;
+use super::json::{Json, json};
 use super::ledger::{Income, OwnTrade};
 use super::market_data::span;
 use super::orders::named_order;
 use super::records::{OrderRecord, Status};
-use super::user_events::{append, good_till, stp_name, tif_name, working_name};
+use super::user_events::{good_till, stp_name, tif_name, working_name};
 use super::{Call, Gateway};
 
-type Answer = Result<Value, ApiError>;
+type Answer = Result<Json, ApiError>;
 
 pub(super) fn order(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     let symbol = gateway.symbol(call.params)?;
@@ -114,13 +114,12 @@ pub(super) fn amendments(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
 
 pub(super) fn order_limits(gateway: &mut Gateway, _: &Call<'_>) -> Answer {
     let listed = gateway.limits.listed();
-    let orders = listed.as_array().into_iter().flatten().skip(1).cloned();
-    Ok(orders.collect())
+    Ok(listed.as_array().into_iter().flatten().skip(1).map(Json::of).collect())
 }
 
 impl Gateway {
     /// The acknowledgement of November 2026: without `avgPrice` and `cumQuote`.
-    pub(super) fn acknowledgement(&self, order: &OrderRecord) -> Value {
+    pub(super) fn acknowledgement(&self, order: &OrderRecord) -> Json {
         let spec = &order.spec;
         let contract = self.contract(spec.symbol);
         let digits = contract.digits;
@@ -140,7 +139,7 @@ impl Gateway {
     }
 
     /// ACK does not wait for the matching: the order is new and nothing is filled.
-    pub(super) fn fresh_acknowledgement(&self, order: &OrderRecord) -> Value {
+    pub(super) fn fresh_acknowledgement(&self, order: &OrderRecord) -> Json {
         let fresh = OrderRecord {
             status: Status::New,
             filled: alphaengine_core::units::Qty::ZERO,
@@ -151,20 +150,20 @@ impl Gateway {
     }
 
     /// RESULT: what clients that ask for it read besides.
-    pub(super) fn result(&self, order: &OrderRecord) -> Value {
+    pub(super) fn result(&self, order: &OrderRecord) -> Json {
         let mut result = self.acknowledgement(order);
-        append(&mut result, self.sums(order));
+        result.append(&self.sums(order));
         result
     }
 
     /// The answer to a query.
-    pub(super) fn report(&self, order: &OrderRecord) -> Value {
+    pub(super) fn report(&self, order: &OrderRecord) -> Json {
         let mut report = self.result(order);
-        append(&mut report, json!({"time": order.created.millis(), "pair": self.contract(order.spec.symbol).name}));
+        report.append(&json!({"time": order.created.millis(), "pair": self.contract(order.spec.symbol).name}));
         report
     }
 
-    fn sums(&self, order: &OrderRecord) -> Value {
+    fn sums(&self, order: &OrderRecord) -> Json {
         let digits = self.contract(order.spec.symbol).digits;
         let quote = alphaengine_core::units::Money::saturating_from_exact(order.quote, Rounding::HalfEven);
         let average = order.average_price();
@@ -172,7 +171,7 @@ impl Gateway {
         json!({"avgPrice": average, "cumQuote": decimal(quote.steps(), 0)})
     }
 
-    fn trade_report(&self, trade: &OwnTrade) -> Value {
+    fn trade_report(&self, trade: &OwnTrade) -> Json {
         let found = self.symbols.get(trade.symbol.as_str()).copied().unwrap_or(SymbolId(0));
         let digits = self.contract(found).digits;
         let quote = trade.price.notional(trade.qty, Rounding::HalfEven).unwrap_or_default();
@@ -186,7 +185,7 @@ impl Gateway {
         })
     }
 
-    fn income_report(&self, row: &Income) -> Value {
+    fn income_report(&self, row: &Income) -> Json {
         let symbol = row.symbol.map_or("", |symbol| self.contract(symbol).name.as_str());
         json!({
             "symbol": symbol, "incomeType": row.kind, "income": amount(row.amount),

@@ -7,14 +7,15 @@ use alphaengine_core::order::{
     OrderSpec, OrderType, PositionSide, SelfTradePrevention, Side, TimeInForce, WorkingType,
 };
 use alphaengine_core::units::{NANOS_PER_MILLI, Price, Qty};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::error::ApiError;
+use super::json::{Json, json};
 use super::records::OrderRecord;
 use super::request::Params;
 use super::{Call, Gateway, Intent};
 
-type Answer = Result<Value, ApiError>;
+type Answer = Result<Json, ApiError>;
 
 /// Orders of one batch.
 const BATCH: usize = 5;
@@ -83,7 +84,7 @@ pub(super) fn cancel_batch(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
         };
         answers.push(answer.unwrap_or_else(|error| error.body()));
     }
-    Ok(Value::Array(answers))
+    Ok(answers.into_iter().collect())
 }
 
 pub(super) fn cancel_all(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
@@ -278,10 +279,7 @@ impl Gateway {
         });
         let changed = changed.ok_or_else(ApiError::no_such_order)?;
         let mut answer = self.acknowledgement(&changed);
-        super::user_events::append(
-            &mut answer,
-            json!({"modifyId": changed.modify_id, "pair": self.contract(symbol).name}),
-        );
+        answer.append(&json!({"modifyId": changed.modify_id, "pair": self.contract(symbol).name}));
         Ok(answer)
     }
 

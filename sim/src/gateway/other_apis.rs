@@ -1,11 +1,10 @@
 //! What clients ask of the other Binances when they start: enough to let them go on.
 
-use serde_json::{Value, json};
-
 use super::error::ApiError;
+use super::json::{Json, json};
 use super::{Call, Gateway};
 
-type Answer = Result<Value, ApiError>;
+type Answer = Result<Json, ApiError>;
 
 /// Spot and COIN-M list nothing.
 pub(super) fn empty_exchange_info(gateway: &mut Gateway, _: &Call<'_>) -> Answer {

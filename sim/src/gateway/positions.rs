@@ -3,15 +3,15 @@
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::{PositionSide, Side};
 use alphaengine_core::units::Money;
-use serde_json::{Value, json};
 
 use super::account::isolated_margin;
 use super::encode::{amount, decimal};
 use super::error::ApiError;
+use super::json::{Composer, Json, json};
 use super::orders::position_side;
 use super::{Call, Gateway};
 
-type Answer = Result<Value, ApiError>;
+type Answer = Result<Json, ApiError>;
 
 /// v3: symbols with a position or open orders only.
 pub(super) fn risk(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
@@ -92,9 +92,9 @@ pub(super) fn adl_quantiles(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     let shown = gateway.shown_positions(true).into_iter();
     let shown = shown.filter(|(of, _)| symbol.is_none_or(|symbol| symbol == *of));
     let rows = shown.map(|(symbol, side)| {
-        let mut quantile = serde_json::Map::new();
-        quantile.insert(side.name().into(), json!(1));
-        json!({"symbol": gateway.contract(symbol).name, "adlQuantile": quantile})
+        let mut quantile = Composer::object();
+        quantile.field(side.name(), &1_u8);
+        json!({"symbol": gateway.contract(symbol).name, "adlQuantile": quantile.end()})
     });
     Ok(rows.collect())
 }

@@ -1,5 +1,6 @@
 //! Who asks, and whether he may: key, timestamp, signature (`binance-usdm.md` section 2).
 
+use alphaengine_core::store::hex;
 use alphaengine_core::units::Timestamp;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -65,7 +66,7 @@ pub(super) fn sign(secret: &str, payload: &str) -> String {
         return String::new();
     };
     mac.update(payload.as_bytes());
-    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&mac.finalize().into_bytes())
 }
 
 /// What a request signs: the query and the body as sent, without `signature`, with nothing between them.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use alphaengine_core::units::{NANOS_PER_SECOND, Nanos, Timestamp};
 
+use super::json::Json;
 use super::topic::{Key, Topic};
 use super::{ConnectionId, Frame};
 
@@ -275,6 +276,6 @@ impl Sockets {
 }
 
 fn wrapped(name: &str, payload: &str) -> String {
-    let name = serde_json::Value::from(name);
-    format!("{{\"stream\":{name},\"data\":{payload}}}")
+    let name = Json::of(name);
+    format!("{{\"stream\":{},\"data\":{payload}}}", name.as_str())
 }

@@ -1,9 +1,10 @@
 //! Streams: how a connection says what it wants to hear, in its address and in frames (`binance-usdm.md` sections 1.3 and 4.1).
 
 use alphaengine_core::units::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::error::ApiError;
+use super::json::{Json, json};
 use super::request::{decode, decode_pairs};
 use super::sockets::{Connection, Door};
 use super::topic::{Key, Topic};
@@ -97,10 +98,10 @@ impl Gateway {
                 }
             }
         };
-        self.sockets.send(id, answer.to_string());
+        self.sockets.send(id, answer.into_string());
     }
 
-    fn control(&mut self, id: ConnectionId, frame: &Value) -> Result<Value, (i32, String)> {
+    fn control(&mut self, id: ConnectionId, frame: &Value) -> Result<Json, (i32, String)> {
         let method = frame.get("method").and_then(Value::as_str).unwrap_or_default();
         let params = frame.get("params").and_then(Value::as_array);
         let names = || -> Result<Vec<String>, (i32, String)> {
@@ -113,14 +114,14 @@ impl Gateway {
                 for name in names()? {
                     self.subscribe(id, &name);
                 }
-                Ok(Value::Null)
+                Ok(Json::null())
             }
             "UNSUBSCRIBE" => {
                 for name in names()? {
                     let key = self.topic(&name);
                     self.sockets.unsubscribe(id, &name, key);
                 }
-                Ok(Value::Null)
+                Ok(Json::null())
             }
             "LIST_SUBSCRIPTIONS" => Ok(json!(self.sockets.get(id).map(|connection| connection.streams.clone()))),
             "SET_PROPERTY" => {
@@ -131,9 +132,9 @@ impl Gateway {
                     (_, None) => Err((1, "Invalid value type: expected a boolean".to_owned())),
                     (Some(connection), Some(combined)) => {
                         connection.combined = combined;
-                        Ok(Value::Null)
+                        Ok(Json::null())
                     }
-                    (None, _) => Ok(Value::Null),
+                    (None, _) => Ok(Json::null()),
                 }
             }
             "GET_PROPERTY" => Ok(json!(self.sockets.get(id).is_some_and(|connection| connection.combined))),

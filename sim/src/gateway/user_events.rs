@@ -6,10 +6,10 @@ use alphaengine_core::exchange::{ExpiryReason, Fill};
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::{OrderSpec, OrderType, PositionSide, Side, TimeInForce, WorkingType};
 use alphaengine_core::units::{Money, Rounding, Timestamp};
-use serde_json::{Value, json};
 
 use super::Gateway;
 use super::encode::{amount, decimal};
+use super::json::{Json, json};
 use super::records::{AlgoStatus, OrderRecord, tif_of};
 
 impl Gateway {
@@ -19,8 +19,7 @@ impl Gateway {
         }
         if let Some(order) = self.records.get(id).copied() {
             let o = self.order_payload(&order, at, execution, fill, er);
-            let event = json!({"e": "ORDER_TRADE_UPDATE", "E": self.market_millis(), "T": at.millis(), "o": o});
-            self.tell_user(&event);
+            self.tell_user("ORDER_TRADE_UPDATE", &json!({"E": self.market_millis(), "T": at.millis(), "o": o}));
         }
     }
 
@@ -31,7 +30,7 @@ impl Gateway {
         execution: &str,
         fill: Option<&Fill>,
         er: &str,
-    ) -> Value {
+    ) -> Json {
         let spec = &order.spec;
         let contract = &self.contracts[spec.symbol.index()];
         let digits = contract.digits;
@@ -46,21 +45,19 @@ impl Gateway {
             "i": order.order_id, "l": fill.map_or_else(|| "0".to_owned(), |fill| digits.qty(fill.qty)),
             "z": digits.qty(order.filled), "L": fill_price,
         });
-        if let (Some(fill), Some(fields)) = (fill, o.as_object_mut()) {
-            fields.insert("N".into(), json!(fill.fee_asset.as_str()));
-            fields.insert("n".into(), json!(decimal(fill.fee.steps(), 0)));
+        if let Some(fill) = fill {
+            o.append(&json!({"N": fill.fee_asset.as_str(), "n": decimal(fill.fee.steps(), 0)}));
         }
-        let rest = json!({
+        o.append(&json!({
             "T": at.millis(), "t": fill.map_or(0, |fill| fill.trade_id), "b": notional(Side::Buy),
             "a": notional(Side::Sell), "m": fill.is_some_and(|fill| fill.is_maker), "R": spec.reduce_only,
             "wt": working_name(spec), "ot": kind, "ps": spec.position_side.name(), "cp": spec.close_position,
             "pP": spec.price_protect, "si": 0, "ss": 0,
             "rp": decimal(fill.map_or(0, |fill| fill.realized.steps()), 0), "V": stp_name(spec),
             "pm": order.price_match, "gtd": good_till(spec), "er": er,
-        });
-        append(&mut o, rest);
+        }));
         if order.modify_id > 0 && execution == "AMENDMENT" {
-            append(&mut o, json!({"M": order.modify_id}));
+            o.append(&json!({"M": order.modify_id}));
         }
         o
     }
@@ -73,12 +70,12 @@ impl Gateway {
         let digits = contract.digits;
         let price = order.spec.order_type.price();
         let event = json!({
-            "e": "TRADE_LITE", "E": self.market_millis(), "T": at.millis(), "s": contract.name,
+            "E": self.market_millis(), "T": at.millis(), "s": contract.name,
             "q": digits.qty(order.qty), "p": price.map_or_else(|| "0".to_owned(), |price| digits.price(price)),
             "m": fill.is_maker, "c": order.client_order_id.as_str(), "S": order.spec.side.name(),
             "L": digits.price(fill.price), "l": digits.qty(fill.qty), "t": fill.trade_id, "i": order.order_id,
         });
-        self.tell_user(&event);
+        self.tell_user("TRADE_LITE", &event);
     }
 
     /// The balance, and one position if it changed. `change` is what came besides profits and fees.
@@ -96,17 +93,17 @@ impl Gateway {
             "a": self.exchange.config().asset.as_str(), "wb": amount(self.ledger.wallet()),
             "cw": amount(self.ledger.cross_wallet()), "bc": amount(change),
         });
-        let positions: Vec<Value> =
+        let positions: Vec<Json> =
             position.into_iter().map(|(symbol, side)| self.position_payload(symbol, side)).collect();
         let mut a = json!({"m": reason, "B": [balance], "P": positions});
         if let Some(symbol) = of_symbol {
-            append(&mut a, json!({"S": self.contracts[symbol.index()].name}));
+            a.append(&json!({"S": self.contracts[symbol.index()].name}));
         }
         let now = self.market_millis();
-        self.tell_user(&json!({"e": "ACCOUNT_UPDATE", "E": now, "T": now, "a": a}));
+        self.tell_user("ACCOUNT_UPDATE", &json!({"E": now, "T": now, "a": a}));
     }
 
-    fn position_payload(&self, symbol: SymbolId, side: PositionSide) -> Value {
+    fn position_payload(&self, symbol: SymbolId, side: PositionSide) -> Json {
         let contract = &self.contracts[symbol.index()];
         let holding = self.ledger.holding(symbol, side);
         // Rounded as REST rounds it.
@@ -146,23 +143,18 @@ impl Gateway {
             "rm": refusal_text(algo.reason), "ia": trailing.as_ref().is_some_and(|(activation, _)| activation.is_empty() || algo.status != AlgoStatus::New),
         });
         if let Some((activation, callback)) = trailing {
-            append(&mut o, json!({"AP": activation, "cr": callback}));
+            o.append(&json!({"AP": activation, "cr": callback}));
         }
-        self.tell_user(&json!({"e": "ALGO_UPDATE", "T": at.millis(), "E": self.market_millis(), "o": o}));
+        self.tell_user("ALGO_UPDATE", &json!({"T": at.millis(), "E": self.market_millis(), "o": o}));
     }
 
-    pub(super) fn tell_user(&mut self, event: &Value) {
-        let kind = event.get("e").and_then(Value::as_str).unwrap_or_default();
+    /// Tells an event of this kind, which stands before its fields as `e`.
+    pub(super) fn tell_user(&mut self, kind: &str, fields: &Json) {
         if let Some(key) = self.keys.active(self.wall) {
-            self.sockets.publish_user(&key, kind, &event.to_string(), self.config.strict_routes);
+            let mut event = json!({"e": kind});
+            event.append(fields);
+            self.sockets.publish_user(&key, kind, event.as_str(), self.config.strict_routes);
         }
-    }
-}
-
-/// Adds the fields of another object.
-pub(super) fn append(object: &mut Value, more: Value) {
-    if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
-        object.extend(more);
     }
 }
 

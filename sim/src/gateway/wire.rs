@@ -6,6 +6,7 @@ use alphaengine_core::units::{NANOS_PER_MINUTE, Nanos};
 use serde_json::Value;
 
 use super::error::ApiError;
+use super::json::Json;
 
 /// How this Binance behaves. The default is the real one, but for streams on the wrong route, which it serves.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,9 +74,9 @@ pub struct Response {
 }
 
 impl Response {
-    pub(super) fn json(status: u16, body: &Value) -> Response {
+    pub(super) fn json(status: u16, body: &Json) -> Response {
         let headers = vec![("content-type".into(), "application/json".into())];
-        Response { status, headers, body: body.to_string().into_bytes() }
+        Response { status, headers, body: body.as_str().as_bytes().to_vec() }
     }
 }
 

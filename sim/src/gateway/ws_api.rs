@@ -1,8 +1,8 @@
 //! The WebSocket API: the same calls in frames (`binance-usdm.md` sections 2.4 and 4.4).
-
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::error::ApiError;
+use super::json::{Json, json};
 use super::request::Params;
 use super::{Call, ConnectionId, Gateway, endpoints, signature};
 
@@ -52,12 +52,12 @@ impl Gateway {
         if wants_limits {
             let with_orders = matches!(method, "order.place" | "order.modify" | "algoOrder.place");
             let limits = self.limits.counted(self.wall, with_orders);
-            super::user_events::append(&mut answer, json!({"rateLimits": limits}));
+            answer.append(&json!({"rateLimits": limits}));
         }
-        self.sockets.send(connection, answer.to_string());
+        self.sockets.send(connection, answer.into_string());
     }
 
-    fn call_method(&mut self, connection: ConnectionId, method: &str, params: &Params) -> Result<Value, ApiError> {
+    fn call_method(&mut self, connection: ConnectionId, method: &str, params: &Params) -> Result<Json, ApiError> {
         if let Some(method) = method.strip_prefix("session.") {
             self.limits.ask(self.wall, 2)?;
             return self.session(connection, method, params);
@@ -103,7 +103,7 @@ impl Gateway {
         self.sockets.get(connection).is_some_and(|connection| connection.logged_on.is_some())
     }
 
-    fn session(&mut self, connection: ConnectionId, method: &str, params: &Params) -> Result<Value, ApiError> {
+    fn session(&mut self, connection: ConnectionId, method: &str, params: &Params) -> Result<Json, ApiError> {
         let now = self.server_time();
         let logged_on = match method {
             "logon" => {
