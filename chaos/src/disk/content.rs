@@ -51,14 +51,15 @@ impl Content {
     }
 
     pub fn write(&mut self, offset: usize, data: &[u8]) {
-        let end = offset + data.len();
-        self.touch(offset, end);
-        if self.bytes.len() < end {
-            self.bytes.resize(end, 0);
+        self.touch(offset, offset + data.len());
+        if self.bytes.len() < offset {
+            self.bytes.resize(offset, 0);
         }
-        if let Some(place) = self.bytes.get_mut(offset..end) {
-            place.copy_from_slice(data);
+        let (over, beyond) = data.split_at(data.len().min(self.bytes.len() - offset));
+        if let Some(place) = self.bytes.get_mut(offset..offset + over.len()) {
+            place.copy_from_slice(over);
         }
+        self.bytes.extend_from_slice(beyond);
     }
 
     pub fn truncate(&mut self, len: usize) {

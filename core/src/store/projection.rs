@@ -17,7 +17,7 @@ use crate::ledger;
 use crate::market::SymbolId;
 use crate::order::PositionSide;
 use crate::state::State;
-use crate::units::Timestamp;
+use crate::units::{Money, Timestamp};
 
 impl ToSql for Column<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -40,6 +40,8 @@ pub(super) struct Projector {
     shown: BTreeSet<ClientOrderId>,
     symbols: BTreeSet<SymbolId>,
     money_moved: bool,
+    /// Balances that stand in the table.
+    balances: BTreeMap<(Asset, ledger::Account), Money>,
     last_line: i64,
     /// The journal stands already: a rebuild writes all but it.
     is_rebuild: bool,
@@ -301,12 +303,20 @@ impl Projector {
         self.flush_orders(connection, state)?;
         self.flush_positions(connection, state)?;
         if std::mem::take(&mut self.money_moved) {
-            let mut statement =
-                connection.prepare_cached("INSERT OR REPLACE INTO projection_balance VALUES (?1, ?2, ?3, ?4)")?;
-            for asset in state.ledger.assets() {
-                for account in ledger::Account::ALL {
-                    let balance = state.ledger.balance(asset, account).steps();
-                    statement.execute(params![asset.as_str(), account.name(), balance, state.seq as i64])?;
+            self.flush_balances(connection, state)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the balances that changed.
+    fn flush_balances(&mut self, connection: &Connection, state: &State) -> rusqlite::Result<()> {
+        let mut statement =
+            connection.prepare_cached("INSERT OR REPLACE INTO projection_balance VALUES (?1, ?2, ?3, ?4)")?;
+        for asset in state.ledger.assets() {
+            for account in ledger::Account::ALL {
+                let balance = state.ledger.balance(asset, account);
+                if self.balances.insert((asset, account), balance) != Some(balance) {
+                    statement.execute(params![asset.as_str(), account.name(), balance.steps(), state.seq as i64])?;
                 }
             }
         }

@@ -8,15 +8,17 @@ use super::Error;
 use crate::ledger::Account;
 
 /// The version that this program writes, in SQLite's `user_version`.
-pub const VERSION: i64 = MIGRATIONS.len() as i64;
+pub const VERSION: i64 = 1 + MIGRATIONS.len() as i64;
 
 /// `AlEn`: marks the file as ours in SQLite's `application_id`.
 pub(super) const APPLICATION_ID: i64 = 0x416c_456e;
 
-/// What leads from each version to the next. Never edit one that was released: add another.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), UNANSWERED];
+/// What a new file gets. Whoever changes it adds a migration that makes the same of the version before.
+const NEW: &str = include_str!("schema.sql");
 
-/// What a restart asks first: which commands have no answer. Without an index it would read every command there ever was.
+/// What leads from each version to the next, from the first on. Never edit one that was released: add another.
+const MIGRATIONS: &[&str] = &[UNANSWERED, include_str!("schema-2-to-3.sql")];
+
 const UNANSWERED: &str = "CREATE INDEX command_unanswered ON command_store (command_id) WHERE status = 'SENT';";
 
 /// SQLite up to 3.51.2 can lose a committed WAL when two connections meet its reset.
@@ -31,8 +33,9 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Er
         return add_accounts(connection).map_err(sqlite);
     }
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(sqlite)?;
-    for migration in &MIGRATIONS[usize::try_from(found).unwrap_or(0)..] {
-        transaction.execute_batch(migration).map_err(sqlite)?;
+    let missing = usize::try_from(found - 1).ok().and_then(|done| MIGRATIONS.get(done..));
+    for sql in missing.unwrap_or(&[NEW]) {
+        transaction.execute_batch(sql).map_err(sqlite)?;
     }
     add_accounts(&transaction).map_err(sqlite)?;
     if found == 0 {

@@ -1,4 +1,4 @@
--- The event store, version 1. Amounts in columns that end in `_e8` are integers of 1e-8; `ts` and other times are nanoseconds
+-- The event store, version 3, as a new file gets it. Amounts in columns that end in `_e8` are integers of 1e-8; `ts` and other times are nanoseconds
 -- since 1970 UTC (`datetime(ts / 1000000000, 'unixepoch')` shows one). Decimals elsewhere are exact text.
 
 -- One row a run: what is constant while it lasts.
@@ -61,8 +61,11 @@ CREATE TABLE command_store (
     finished_at     INTEGER
 ) STRICT;
 
+-- What a restart asks first: which commands have no answer. Without an index it would read every command there ever was.
+CREATE INDEX command_unanswered ON command_store (command_id) WHERE status = 'SENT';
+
 CREATE TABLE command_to_exchange (
-    command_id        INTEGER NOT NULL,
+    command_id        INTEGER PRIMARY KEY,
     client_order_id   TEXT NOT NULL UNIQUE,
     exchange_order_id INTEGER
 ) STRICT;
@@ -84,7 +87,7 @@ CREATE TABLE checkpoint_store (
     state_hash BLOB NOT NULL
 ) STRICT;
 
--- Derived: can be rebuilt from event_store.
+-- Derived: can be rebuilt from event_store. What has a key of its own lies in one tree: a commit writes fewer pages.
 CREATE TABLE projection_position (
     symbol             TEXT NOT NULL,
     position_side      TEXT NOT NULL,
@@ -93,7 +96,7 @@ CREATE TABLE projection_position (
     isolated_margin_e8 INTEGER NOT NULL,
     as_of_seq          INTEGER NOT NULL,
     PRIMARY KEY (symbol, position_side)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE projection_balance (
     asset      TEXT NOT NULL,
@@ -101,10 +104,10 @@ CREATE TABLE projection_balance (
     balance_e8 INTEGER NOT NULL,
     as_of_seq  INTEGER NOT NULL,
     PRIMARY KEY (asset, account)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE projection_order_open (
-    client_order_id TEXT PRIMARY KEY,
+    client_order_id TEXT NOT NULL PRIMARY KEY,
     symbol          TEXT NOT NULL,
     side            TEXT NOT NULL,
     type            TEXT NOT NULL,
@@ -114,7 +117,7 @@ CREATE TABLE projection_order_open (
     qty_e8          INTEGER NOT NULL,
     filled_e8       INTEGER NOT NULL,
     as_of_seq       INTEGER NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE projection_trade (
     seq             INTEGER PRIMARY KEY,
