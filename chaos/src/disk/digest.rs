@@ -24,15 +24,16 @@ impl Digest {
         self.number(bytes.len() as u64);
         let (words, rest) = bytes.as_chunks::<8>();
         let (fours, few) = words.as_chunks::<4>();
-        for [first, second, third, fourth] in fours {
-            self.mix(0, u64::from_le_bytes(*first));
-            self.mix(1, u64::from_le_bytes(*second));
-            self.mix(2, u64::from_le_bytes(*third));
-            self.mix(3, u64::from_le_bytes(*fourth));
+        let [mut first, mut second, ..] = self.lanes;
+        for four in fours {
+            let [a, b, c, d] = four.map(u64::from_le_bytes);
+            first = fold(first ^ a, b ^ ODD[2]);
+            second = fold(second ^ c, d ^ ODD[3]);
         }
-        few.iter().for_each(|word| self.mix(1, u64::from_le_bytes(*word)));
+        (self.lanes[0], self.lanes[1]) = (first, second);
+        few.iter().for_each(|word| self.mix(2, u64::from_le_bytes(*word)));
         let last = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-        self.mix(2, last);
+        self.mix(3, last);
         self.words += words.len() as u64;
     }
 
@@ -47,4 +48,10 @@ impl Digest {
         let mixed = (self.lanes[lane] ^ word).wrapping_mul(ODD[lane]);
         self.lanes[lane] = mixed ^ (mixed >> 29);
     }
+}
+
+/// Both halves of a product.
+fn fold(left: u64, right: u64) -> u64 {
+    let product = u128::from(left) * u128::from(right);
+    product as u64 ^ (product >> 64) as u64
 }

@@ -324,6 +324,9 @@ impl Projector {
     }
 
     fn flush_orders(&mut self, connection: &Connection, state: &State) -> rusqlite::Result<()> {
+        if self.orders.is_empty() {
+            return Ok(());
+        }
         let mut write = connection.prepare_cached(
             "INSERT OR REPLACE INTO projection_order_open VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?;
@@ -355,6 +358,9 @@ impl Projector {
     }
 
     fn flush_positions(&mut self, connection: &Connection, state: &State) -> rusqlite::Result<()> {
+        if self.symbols.is_empty() {
+            return Ok(());
+        }
         let mut statement =
             connection.prepare_cached("INSERT OR REPLACE INTO projection_position VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
         // One-way mode shows one row a symbol; rows of hedge mode must not outlive their positions.
