@@ -4,6 +4,7 @@
 //! (the exchange trades), everything that follows from it, and the market's second half (the public is told). With no delays that
 //! is the order of a backtest.
 
+mod aftermath;
 mod agenda;
 mod delays;
 mod log;
@@ -251,7 +252,7 @@ impl<'a, S: Strategy> World<'a, S> {
             return self.now;
         }
         // A backtest's market waits until its strategy is there.
-        if self.options.instant && !self.process.was_ready() {
+        if self.options.instant && !self.process.was_ready {
             return Timestamp::MAX;
         }
         self.scenario.market.get(self.next_update).map_or(Timestamp::MAX, |update| update.at.max(self.now))

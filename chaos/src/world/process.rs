@@ -16,13 +16,12 @@ use alphaengine_live::binance::{Bootstrap, BootstrapResult};
 use alphaengine_live::bot::News;
 use alphaengine_live::trader::{Log, Trader};
 use alphaengine_live::wire::{Effect, TimerId};
-use alphaengine_sim::auditor::{Invariant, Known, Recovery, Seen};
+use alphaengine_sim::auditor::Seen;
 use alphaengine_sim::faults::Fault;
 
+use super::aftermath::is_defect;
 use super::agenda::{Happening, Life};
-use super::log::LogNews;
 use super::maker::{Maker, hosts};
-use super::opening::Opening;
 use super::{Phase, World};
 use crate::disk::{Image, SimDisk};
 use crate::report::StoreFiles;
@@ -51,8 +50,8 @@ pub(super) struct Process<'a, S: Strategy> {
     /// Since when there is no engine that trades.
     pub away_since: Option<Timestamp>,
     /// Whether any life of it has come so far that its strategy ran.
-    was_ready: bool,
-    is_distrusting: bool,
+    pub was_ready: bool,
+    pub is_distrusting: bool,
     /// Somebody who reads the store and keeps its log from being folded in.
     pub reader: Option<rusqlite::Connection>,
     /// The disk as it was when the process last opened its store.
@@ -76,10 +75,6 @@ impl<'a, S: Strategy> Process<'a, S> {
 
     pub fn is_down(&self) -> bool {
         matches!(self.stage, Stage::Down)
-    }
-
-    pub fn was_ready(&self) -> bool {
-        self.was_ready
     }
 
     pub fn wal(&self) -> &'static Path {
@@ -182,7 +177,7 @@ impl<'a, S: Strategy> World<'a, S> {
     }
 
     /// The process ended by itself; the supervisor waits and starts it again.
-    fn exit(&mut self) {
+    pub(super) fn exit(&mut self) {
         self.die();
         self.agenda.put(self.now.plus(RESTART_AFTER), Happening::Begin);
     }
@@ -276,143 +271,6 @@ impl<'a, S: Strategy> World<'a, S> {
         StoreReader::open(self.place())
     }
 
-    /// The store was opened: compares what was recovered with what a fresh reader of the log adds up to, and with what the dead
-    /// process knew.
-    fn opened_store(&mut self, opening: &Opening) {
-        let last_words = self.watch.borrow().last_words;
-        let known = last_words.zip(opening.at_last_words).map(|((seq, live), replayed)| Known { seq, live, replayed });
-        let recovery = Recovery {
-            log: &opening.log,
-            state: &opening.state,
-            recovered: opening.state.hash(),
-            replayed: opening.replayed,
-            from_checkpoint: opening.from_checkpoint,
-            known: known.filter(|_| !self.is_disk_doubtful()),
-            head: opening.head,
-            chain_holds: opening.findings.is_empty(),
-            damaged: self.is_disk_doubtful(),
-            salvaged: opening.salvaged.is_some(),
-        };
-        let seq = opening.state.seq;
-        self.trace.note(self.now, || match &opening.salvaged {
-            None => format!("the store is open at event {seq}"),
-            Some(salvaged) => format!("the store is salvaged: {salvaged:?}"),
-        });
-        opening.findings.iter().for_each(|finding| self.trace.note(self.now, || format!("   {finding}")));
-        self.auditor.recovered(self.now, self.steps, recovery);
-        self.auditor.see(self.now, self.steps, Seen::ProcessBegan { session: opening.session, seq });
-    }
-
-    /// What follows from one step of the bot.
-    fn after_step(&mut self, heard: Result<(), engine::Error>) {
-        self.steps += 1;
-        self.tell_log();
-        let due = self.faults.lock().on_step();
-        if self.crash_at_disk() {
-            return;
-        }
-        if let Err(error) = heard {
-            due.iter().for_each(|fault| self.mishap(fault));
-            return self.step_failed(&error);
-        }
-        let Stage::Trade(trader) = &mut self.process.stage else { return };
-        let wires: Vec<Effect> = trader.effects().collect();
-        let engine = trader.engine();
-        let (mode, reconciled) = (engine.state().mode, engine.is_reconciled());
-        let problem = trader.is_distrusting().map(str::to_owned);
-        if problem.is_none() {
-            let seen = Seen::Stepped { mode, reconciled, state: engine.state() };
-            self.auditor.see(self.now, self.steps, seen);
-        }
-        // To a bot that goes by a clock which is ahead, bars have ended that have not.
-        if self.clock_shift_ms <= 0 {
-            let until = engine.heard_until();
-            self.auditor.see(self.now, self.steps, Seen::StrategyHeard { until });
-        }
-        self.note_trust(problem);
-        self.note_mode(mode);
-        let life = self.process.life;
-        due.iter().for_each(|fault| self.mishap(fault));
-        if self.process.life == life {
-            self.carry_out(wires);
-        }
-    }
-
-    fn step_failed(&mut self, error: &engine::Error) {
-        if self.process.is_down() {
-            return;
-        }
-        match error {
-            engine::Error::Store(error) if !is_defect(error) => {
-                self.trace.note(self.now, || format!("the store failed: {error}"));
-            }
-            error => self.defect(error),
-        }
-        self.exit();
-    }
-
-    fn note_trust(&mut self, problem: Option<String>) {
-        let is_distrusting = problem.is_some();
-        if std::mem::replace(&mut self.process.is_distrusting, is_distrusting) == is_distrusting {
-            return;
-        }
-        let seen = if is_distrusting { Seen::StorageDistrusted } else { Seen::StorageTrusted };
-        self.auditor.see(self.now, self.steps, seen);
-        self.trace.note(self.now, || match problem {
-            Some(problem) => format!("without a store: {problem}"),
-            None => "the store is trusted again".to_owned(),
-        });
-    }
-
-    /// Tells the auditor what the log took.
-    fn tell_log(&mut self) {
-        let news = std::mem::take(&mut self.watch.borrow_mut().news);
-        for news in news {
-            match news {
-                LogNews::Opened(opening) => self.opened_store(&opening),
-                LogNews::Appended(events) => {
-                    for recorded in &events {
-                        self.meter.recorded(recorded, &self.venue.gateway);
-                        self.trace.event(self.now, recorded);
-                    }
-                    self.auditor.see(self.now, self.steps, Seen::Logged { events: &events });
-                }
-                LogNews::Committed { ok } => self.auditor.see(self.now, self.steps, Seen::Committed { ok }),
-            }
-        }
-    }
-
-    /// Whether the plan ended the process inside an operation of its disk.
-    fn crash_at_disk(&mut self) -> bool {
-        match self.disk.crash_requested() {
-            None => false,
-            Some(fault) => {
-                self.mishap(&fault);
-                true
-            }
-        }
-    }
-
-    fn note_mode(&mut self, mode: EngineMode) {
-        if mode != EngineMode::Booting {
-            self.process.was_ready = true;
-            if let Some(since) = self.process.away_since.take() {
-                self.meter.was_away(self.now.since(since));
-            }
-        }
-        self.meter.mode(self.now, mode);
-        if std::mem::replace(&mut self.process.mode, mode) != mode {
-            self.trace.note(self.now, || format!("the engine is {mode:?}"));
-        }
-    }
-
-    /// The engine contradicted itself.
-    fn defect(&mut self, error: &engine::Error) {
-        let sentence = format!("a defect: {error}");
-        self.trace.note(self.now, || sentence.clone());
-        self.auditor.check(Invariant::I6, self.now, self.steps, false, || sentence);
-    }
-
     /// Ends the process as a signal would, and hands out its store.
     pub(super) fn end_in_order(&mut self) -> Option<StoreFiles> {
         self.hear(News::End);
@@ -432,11 +290,6 @@ impl<'a, S: Strategy> World<'a, S> {
     pub(super) fn is_trading(&self) -> bool {
         self.process.trader().is_some_and(|trader| trader.store().is_some()) && self.phase != Phase::Over
     }
-}
-
-/// Whether an error of the store is the program's own mistake, and not the disk's.
-fn is_defect(error: &store::Error) -> bool {
-    matches!(error, store::Error::Duplicate { .. } | store::Error::Contradiction { .. } | store::Error::Query(_))
 }
 
 /// What happens to the process as the plan says.
