@@ -23,6 +23,7 @@ pub fn report(report: &Report) -> Value {
         "seeds": tally.seeds,
         "length": super::text::span(header.length),
         "jobs": header.jobs,
+        "runs": report.runs(),
         "steps": tally.steps,
         "simulated_hours": decimal(report.simulated_hours()),
         "wall_s": decimal(report.wall.as_secs_f64()),

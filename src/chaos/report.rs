@@ -64,6 +64,11 @@ impl Report {
         self.tally.seeds as f64 / self.wall.as_secs_f64().max(1e-9)
     }
 
+    /// All that was run: the seeds, their windows without faults, and the doubled ones again in the same process and in another.
+    pub fn runs(&self) -> u64 {
+        self.tally.seeds + self.tally.pairs() as u64 + 2 * self.tally.doubled
+    }
+
     pub fn simulated_hours(&self) -> f64 {
         self.tally.simulated as f64 / (3_600.0 * NANOS_PER_SECOND as f64)
     }

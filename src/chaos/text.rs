@@ -24,11 +24,20 @@ pub fn span(length: Nanos) -> String {
     }
 }
 
+/// What was run besides the seeds.
+fn beside(report: &Report) -> String {
+    let runs = report.runs();
+    if runs == report.tally.seeds {
+        return String::new();
+    }
+    format!(" ({runs} runs, the fault-free and the doubled included)")
+}
+
 pub fn report(report: &Report) -> String {
     let (tally, header) = (&report.tally, &report.header);
     let mut text = head(header);
     text += &format!(
-        "{} seeds from {}, {} each: {:.1} simulated hours in {:.1} s, {:.1} seeds/s on {} processes\n\n",
+        "{} seeds from {}, {} each: {:.1} simulated hours in {:.1} s, {:.1} seeds/s on {} processes{}\n\n",
         tally.seeds,
         header.first_seed,
         span(header.length),
@@ -36,6 +45,7 @@ pub fn report(report: &Report) -> String {
         report.wall.as_secs_f64(),
         report.seeds_per_second(),
         header.jobs,
+        beside(report),
     );
     text += &faults(tally);
     text += "\n";
