@@ -4,6 +4,7 @@
 //! Data flows down this list: units and instruments, the market, the strategy and its commands, risk and execution, the
 //! exchange's answers, events and what they add up to, the store, the report, and the engine that turns the crank.
 
+pub mod json;
 pub mod units;
 
 pub mod id;
