@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use alphaengine_core::exchange::{ExchangeError, ExchangeUpdate, Execution, OrderUpdate, Outcome, Setting};
 use alphaengine_core::id::{RequestId, order_sequence};
 use alphaengine_core::instrument::Instruments;
+use alphaengine_core::json::Json;
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::rate_limit::Urgency;
 use alphaengine_core::snapshot::{AccountSnapshot, BalanceSnapshot, PositionSnapshot};
 use alphaengine_core::units::{Money, NANOS_PER_DAY, NANOS_PER_MILLI, Timestamp};
-use serde_json::Value;
 
 use super::call::{Answer, Call, Part, Purpose, ROUND_WORTH};
 use super::figures::Strangers;
@@ -86,14 +86,14 @@ pub(crate) fn failure(answer: &Answer) -> Option<Outcome> {
     }
 }
 
-fn rows_of(answer: &Answer) -> Result<Vec<Value>, Outcome> {
+fn rows_of(answer: &Answer) -> Result<Vec<Json<'_>>, Outcome> {
     if let Some(outcome) = failure(answer) {
         return Err(outcome);
     }
     let Answer::Accepted(body) = answer else { return Ok(Vec::new()) };
-    match serde_json::from_slice(body) {
-        Ok(Value::Array(rows)) => Ok(rows),
-        Ok(row @ Value::Object(_)) => Ok(vec![row]),
+    match Json::read(body) {
+        Ok(Json::List(rows)) => Ok(rows),
+        Ok(row @ Json::Object(_)) => Ok(vec![row]),
         _ => Err(Outcome::Unknown { reason: "the answer is not JSON".to_owned() }),
     }
 }
@@ -469,8 +469,8 @@ impl SnapshotJob {
                 }
             }
             Part::Mode => {
-                let hedge = row.value("dualSidePosition").ok_or(Malformed::Field("dualSidePosition"))?;
-                let hedge = hedge.as_bool().unwrap_or(hedge == "true");
+                row.value("dualSidePosition").ok_or(Malformed::Field("dualSidePosition"))?;
+                let hedge = row.flag("dualSidePosition");
                 self.snapshot.settings.push((None, Setting::HedgeMode { hedge }));
             }
         }

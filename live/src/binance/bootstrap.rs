@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use alphaengine_core::instrument::{Catalog, Instruments, Symbol};
+use alphaengine_core::json::Json;
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::rate_limit::Limits;
 use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_MINUTE, NANOS_PER_SECOND, Nanos, Rate, Timestamp};
-use serde_json::Value;
 
 use super::answer::{self, Because, Verdict};
 use super::call::{Answer, Boot, Call, Finished, Purpose};
@@ -224,7 +224,7 @@ impl Bootstrap {
         };
         let not_json = || Problem::NotJson { host: host.clone(), path: path.clone(), start: shown(&body) };
         let bad = |why: String| Problem::BadRules { host: host.clone(), path: path.clone(), why };
-        let value: Value = serde_json::from_slice(&body).map_err(|_| not_json())?;
+        let value = Json::read(&body).map_err(|_| not_json())?;
         match part {
             Boot::Rules => return self.rules(&value, bad),
             Boot::Brackets => {
@@ -239,7 +239,7 @@ impl Bootstrap {
                 self.found.can_trade = fields.value("canTrade").is_none() || fields.flag("canTrade");
             }
             Boot::Settings => {
-                for row in value.as_array().map_or(std::slice::from_ref(&value), Vec::as_slice) {
+                for row in value.as_list().unwrap_or(std::slice::from_ref(&value)) {
                     let Ok(row) = Fields::of(row) else { continue };
                     let symbol = self.symbols.iter().position(|symbol| symbol.as_str() == row.text("symbol"));
                     let leverage = row.whole("leverage").ok().and_then(|leverage| u32::try_from(leverage).ok());
@@ -261,11 +261,12 @@ impl Bootstrap {
     }
 
     /// exchangeInfo. Only the wanted symbols are read: hundreds of others may have forms that are new.
-    fn rules(&mut self, info: &Value, bad: impl Fn(String) -> Problem) -> Result<(), Problem> {
-        let Some(listed) = info.get("symbols").and_then(Value::as_array) else {
+    fn rules(&mut self, info: &Json<'_>, bad: impl Fn(String) -> Problem) -> Result<(), Problem> {
+        let listed = info.get("symbols").and_then(|list| Some((list, list.as_list()?)));
+        let Some((list, entries)) = listed else {
             return Err(bad("there is no list `symbols`".into()));
         };
-        let names: Vec<&str> = listed.iter().filter_map(|entry| entry.get("symbol")?.as_str()).collect();
+        let names: Vec<&str> = entries.iter().filter_map(|entry| entry.get("symbol")?.as_str()).collect();
         for symbol in &self.symbols {
             if !names.contains(&symbol.as_str()) {
                 return Err(Problem::UnknownSymbol {
@@ -275,8 +276,8 @@ impl Bootstrap {
                 });
             }
         }
-        let wanted = serde_json::json!({ "symbols": only(&Value::Array(listed.clone()), &self.symbols) });
-        self.catalog = Catalog::from_exchange_info(&wanted.to_string()).map_err(|error| bad(error.to_string()))?;
+        let wanted = format!(r#"{{"symbols":{}}}"#, only(list, &self.symbols));
+        self.catalog = Catalog::from_exchange_info(&wanted).map_err(|error| bad(error.to_string()))?;
         for symbol in &self.symbols {
             let instrument =
                 self.catalog.get(symbol).map_err(|_| bad(format!("{symbol} has no price or lot filter")))?;
@@ -332,18 +333,18 @@ impl Bootstrap {
 }
 
 /// The entries of a list that speak of these symbols; an object stays as it is.
-fn only(list: &Value, symbols: &[Symbol]) -> Value {
-    let Some(entries) = list.as_array() else { return list.clone() };
-    let wanted = |entry: &&Value| {
-        let name = entry.get("symbol").and_then(Value::as_str).unwrap_or("");
+fn only<'a>(list: &Json<'a>, symbols: &[Symbol]) -> Json<'a> {
+    let Some(entries) = list.as_list() else { return list.clone() };
+    let wanted = |entry: &&Json<'_>| {
+        let name = entry.get("symbol").and_then(Json::as_str).unwrap_or("");
         symbols.iter().any(|symbol| symbol.as_str() == name)
     };
-    Value::Array(entries.iter().filter(wanted).cloned().collect())
+    Json::List(entries.iter().filter(wanted).cloned().collect())
 }
 
-fn limits(info: &Value) -> Limits {
+fn limits(info: &Json<'_>) -> Limits {
     let mut limits = Limits::default();
-    for limit in info.get("rateLimits").and_then(Value::as_array).map_or(&[][..], Vec::as_slice) {
+    for limit in info.get("rateLimits").and_then(Json::as_list).unwrap_or(&[]) {
         let Ok(fields) = Fields::of(limit) else { continue };
         let (Ok(number), Ok(most)) = (fields.whole("intervalNum"), fields.whole("limit")) else { continue };
         let most = u32::try_from(most).unwrap_or(u32::MAX);

@@ -1,5 +1,7 @@
 //! Figures are what a session can say about itself at any time: for a status line, for metrics, for tests.
 
+use std::collections::BTreeSet;
+
 use alphaengine_core::link::Route;
 use alphaengine_core::units::Nanos;
 
@@ -53,6 +55,7 @@ impl Strangers {
     }
 
     pub(crate) fn count_fields(&mut self, fields: Fields<'_>, known: &[&str]) {
-        self.fields += fields.names().filter(|name| !known.contains(name)).count() as u64;
+        let unknown: BTreeSet<&str> = fields.names().filter(|name| !known.contains(name)).collect();
+        self.fields += unknown.len() as u64;
     }
 }

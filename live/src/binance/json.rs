@@ -1,10 +1,10 @@
 //! Fields of the exchange's JSON, read with patience: absent fields, numbers as text, text as numbers (`binance-usdm.md` section 12).
 
 use alphaengine_core::id::ClientOrderId;
+use alphaengine_core::json::{Json, Object};
 use alphaengine_core::order::{PositionSide, Side};
 use alphaengine_core::units::{Error as UnitsError, Money, Price, Qty, Rate, Timestamp, parse_steps};
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 #[derive(Deserialize)]
 pub(crate) struct ServerTime {
@@ -23,14 +23,14 @@ pub(crate) enum Malformed {
 
 /// One object of a message.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Fields<'a>(&'a Map<String, Value>);
+pub(crate) struct Fields<'a>(&'a Object<'a>);
 
 impl<'a> Fields<'a> {
-    pub fn of(value: &'a Value) -> Result<Fields<'a>, Malformed> {
+    pub fn of(value: &'a Json<'a>) -> Result<Fields<'a>, Malformed> {
         value.as_object().map(Fields).ok_or(Malformed::Shape)
     }
 
-    pub fn value(self, name: &str) -> Option<&'a Value> {
+    pub fn value(self, name: &str) -> Option<&'a Json<'a>> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
@@ -39,17 +39,18 @@ impl<'a> Fields<'a> {
     }
 
     /// A list; an absent one is empty.
-    pub fn list(self, name: &str) -> &'a [Value] {
-        self.value(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    pub fn list(self, name: &str) -> &'a [Json<'a>] {
+        self.value(name).and_then(Json::as_list).unwrap_or(&[])
     }
 
+    /// The names of all fields; one that stands twice comes twice.
     pub fn names(self) -> impl Iterator<Item = &'a str> {
-        self.0.keys().map(String::as_str)
+        self.0.names()
     }
 
     /// A text; an absent one is empty.
     pub fn text(self, name: &str) -> &'a str {
-        self.value(name).and_then(Value::as_str).unwrap_or("")
+        self.value(name).and_then(Json::as_str).unwrap_or("")
     }
 
     pub fn whole(self, name: &'static str) -> Result<u64, Malformed> {
@@ -70,8 +71,8 @@ impl<'a> Fields<'a> {
     fn steps(self, name: &'static str) -> Result<i64, Malformed> {
         let value = self.value(name).ok_or(Malformed::Field(name))?;
         let steps = match value {
-            Value::String(text) => parse_steps(text),
-            Value::Number(number) => parse_steps(&number.to_string()),
+            Json::Text(text) => parse_steps(text),
+            Json::Number(number) => parse_steps(&number.to_string()),
             _ => return Err(Malformed::Field(name)),
         };
         steps.map_err(|_| Malformed::Field(name))
@@ -96,7 +97,7 @@ impl<'a> Fields<'a> {
 
     /// A price that is only to be shown: an average may have more decimals than we keep, which are cut off. Absent it is zero.
     pub fn rough_price(self, name: &str) -> Price {
-        let Some(Value::String(text)) = self.value(name) else {
+        let Some(Json::Text(text)) = self.value(name) else {
             return Price::ZERO;
         };
         let kept = text.find('.').map_or(text.len(), |dot| (dot + 9).min(text.len()));

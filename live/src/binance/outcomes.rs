@@ -2,10 +2,10 @@
 
 use alphaengine_core::exchange::{ExchangeUpdate, Execution, ExpiryReason, OrderUpdate, Outcome, Setting, Standing};
 use alphaengine_core::id::{ClientOrderId, RequestId};
+use alphaengine_core::json::Json;
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::rate_limit::Urgency;
 use alphaengine_core::units::{Qty, Timestamp};
-use serde_json::Value;
 
 use super::account::{self, unreadable};
 use super::call::{Answer, Call, Finished, Purpose};
@@ -118,7 +118,8 @@ impl Session {
     }
 
     fn batch_placed(&mut self, orders: &[(RequestId, SymbolId, ClientOrderId)], answer: &Answer) {
-        let list = body(answer).and_then(|body| body.as_array().cloned()).unwrap_or_default();
+        let body = body(answer);
+        let list = body.as_ref().and_then(Json::as_list).unwrap_or(&[]);
         for (place, (id, symbol, client_order_id)) in orders.iter().enumerate() {
             let outcome = account::failure(answer).unwrap_or_else(|| {
                 let Some(row) = list.get(place).and_then(|row| Fields::of(row).ok()) else {
@@ -231,9 +232,9 @@ impl Session {
     }
 }
 
-fn body(answer: &Answer) -> Option<Value> {
+fn body(answer: &Answer) -> Option<Json<'_>> {
     match answer {
-        Answer::Accepted(body) => serde_json::from_slice(body).ok(),
+        Answer::Accepted(body) => Json::read(body).ok(),
         Answer::Refused(_) | Answer::Unknown(_) => None,
     }
 }

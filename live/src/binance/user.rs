@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use alphaengine_core::exchange::{ExchangeUpdate, Execution, ExpiryReason, Fill, OrderUpdate};
 use alphaengine_core::id::{ClientOrderId, order_sequence};
 use alphaengine_core::instrument::Instruments;
+use alphaengine_core::json::Json;
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::PositionSide;
 use alphaengine_core::units::{Money, NANOS_PER_MINUTE, NANOS_PER_SECOND, Nanos, Price, Qty, Timestamp};
-use serde_json::Value;
 
 use super::alarm::Alarm;
 use super::figures::Strangers;
@@ -32,8 +32,8 @@ pub(crate) struct User {
     pub(super) positions: BTreeMap<(SymbolId, PositionSide), Qty>,
     /// Close-position orders that fired, until their child tells its quantity: by (symbol, child).
     unsized_triggers: BTreeMap<(SymbolId, u64), OrderUpdate>,
-    /// Events of children whose parent is not known yet.
-    orphans: Vec<(Timestamp, Value)>,
+    /// Frames with events of children whose parent is not known yet.
+    orphans: Vec<(Timestamp, Vec<u8>)>,
     /// From when on to ask for income, while that is wanted.
     pub income_since: Option<Timestamp>,
     pub hearing: Hearing,
@@ -72,14 +72,14 @@ impl User {
 
     /// Takes one frame of the private stream, bare or wrapped.
     pub fn frame(&mut self, around: &mut Around<'_>, at: Timestamp, frame: &[u8]) -> (Consequence, Option<i64>) {
-        let value = match serde_json::from_slice::<Value>(frame) {
+        let value = match Json::read(frame) {
             Ok(value) => value,
             Err(error) => {
                 around.strangers.malformed(format_args!("account event: {error}"));
                 return (Consequence::None, None);
             }
         };
-        let event = value.get("data").filter(|data| data.is_object()).unwrap_or(&value);
+        let event = unwrapped(&value);
         if event.get("e").is_none() {
             // An answer to a control frame.
             return (Consequence::None, None);
@@ -92,10 +92,10 @@ impl User {
             self.heard.pop_front();
         }
         self.heard.push_back(frame.to_vec());
-        let consequence = match Fields::of(event).and_then(|event| self.event(around, at, event)) {
+        let consequence = match Fields::of(event).and_then(|event| self.event(around, at, event, frame)) {
             Ok(consequence) => consequence,
             Err(error) => {
-                let name = event.get("e").and_then(Value::as_str).unwrap_or("event");
+                let name = event.get("e").and_then(Json::as_str).unwrap_or("event");
                 around.strangers.malformed(format_args!("{name}: {error}"));
                 Consequence::None
             }
@@ -104,9 +104,15 @@ impl User {
         (consequence, event_time)
     }
 
-    fn event(&mut self, around: &mut Around<'_>, at: Timestamp, event: Fields<'_>) -> Result<Consequence, Malformed> {
+    fn event(
+        &mut self,
+        around: &mut Around<'_>,
+        at: Timestamp,
+        event: Fields<'_>,
+        frame: &[u8],
+    ) -> Result<Consequence, Malformed> {
         match event.text("e") {
-            "ORDER_TRADE_UPDATE" => self.order(around, at, event, true)?,
+            "ORDER_TRADE_UPDATE" => self.order(around, at, event, Some(frame))?,
             "ALGO_UPDATE" => self.conditional(around, at, event)?,
             "ACCOUNT_UPDATE" => self.account(around, at, event)?,
             "ACCOUNT_CONFIG_UPDATE" => self.config(around, event)?,
@@ -120,13 +126,13 @@ impl User {
         Ok(Consequence::None)
     }
 
-    /// ORDER_TRADE_UPDATE.
+    /// ORDER_TRADE_UPDATE, with its frame when it may wait.
     fn order(
         &mut self,
         around: &mut Around<'_>,
         at: Timestamp,
         event: Fields<'_>,
-        may_wait: bool,
+        frame: Option<&[u8]>,
     ) -> Result<(), Malformed> {
         let o = event.object("o")?;
         let Some(symbol) = around.instruments.id(o.text("s")) else {
@@ -145,7 +151,7 @@ impl User {
         // A child may carry a name of its own, and its event may overtake the trigger that links the two.
         let is_ours = order_sequence(&short(named)).is_some();
         let is_child = !matches!(o.text("ot"), "" | "LIMIT" | "MARKET" | "LIQUIDATION");
-        if may_wait
+        if let Some(frame) = frame
             && parent.is_none()
             && own.is_none()
             && is_child
@@ -153,13 +159,7 @@ impl User {
             && !named.is_empty()
             && !is_liquidation(named)
         {
-            let mut kept = serde_json::Map::new();
-            for name in ["E", "T", "o", "e"] {
-                if let Some(value) = event.value(name) {
-                    kept.insert(name.to_owned(), value.clone());
-                }
-            }
-            self.orphans.push((at.plus(ORPHAN_WAITS), Value::Object(kept)));
+            self.orphans.push((at.plus(ORPHAN_WAITS), frame.to_vec()));
             around.line.alarm(at.plus(ORPHAN_WAITS), Alarm::Orphans);
             return Ok(());
         }
@@ -279,15 +279,16 @@ impl User {
 
     /// Events that waited for a trigger go on when their parent is known or their time is over.
     pub fn release_orphans(&mut self, around: &mut Around<'_>, at: Timestamp) {
-        for (due, event) in std::mem::take(&mut self.orphans) {
-            let Ok(fields) = Fields::of(&event) else { continue };
-            let known = fields.object("o").ok().is_some_and(|o| {
+        for (due, frame) in std::mem::take(&mut self.orphans) {
+            let Ok(value) = Json::read(&frame) else { continue };
+            let Ok(event) = Fields::of(unwrapped(&value)) else { continue };
+            let known = event.object("o").ok().is_some_and(|o| {
                 let symbol = around.instruments.id(o.text("s"));
                 symbol.zip(o.whole("i").ok()).is_some_and(|(symbol, id)| around.owners.parent(symbol, id).is_some())
             });
             if !known && due > at {
-                self.orphans.push((due, event));
-            } else if let Err(error) = self.order(around, at, fields, false) {
+                self.orphans.push((due, frame));
+            } else if let Err(error) = self.order(around, at, event, None) {
                 around.strangers.malformed(format_args!("ORDER_TRADE_UPDATE: {error}"));
             }
         }
@@ -299,20 +300,32 @@ impl User {
     }
 }
 
+/// The event of a frame, bare or wrapped.
+fn unwrapped<'a>(frame: &'a Json<'a>) -> &'a Json<'a> {
+    frame.get("data").filter(|data| data.as_object().is_some()).unwrap_or(frame)
+}
+
 /// The nominal time of a settlement, which the exchange carries out within some seconds after it.
 pub(crate) fn settlement(at: Timestamp) -> Timestamp {
     at.floor_to(HOUR)
 }
 
 fn expiry(o: Fields<'_>) -> ExpiryReason {
-    let reason = o.value("er").map(|er| er.as_str().map_or_else(|| er.to_string(), str::to_owned));
-    match reason.as_deref() {
+    let number;
+    let reason = match o.value("er") {
+        Some(Json::Number(code)) => {
+            number = code.to_string();
+            number.as_str()
+        }
+        _ => o.text("er"),
+    };
+    match reason {
         _ if o.text("X") == "EXPIRED_IN_MATCH" => ExpiryReason::SelfTradePrevention,
-        Some("1" | "3") => ExpiryReason::SelfTradePrevention,
-        Some("2") => ExpiryReason::IocRemainder,
-        Some("4" | "6") => ExpiryReason::ReduceOnly,
-        Some("5") => ExpiryReason::Liquidation,
-        Some("9") => ExpiryReason::MarketRemainder,
+        "1" | "3" => ExpiryReason::SelfTradePrevention,
+        "2" => ExpiryReason::IocRemainder,
+        "4" | "6" => ExpiryReason::ReduceOnly,
+        "5" => ExpiryReason::Liquidation,
+        "9" => ExpiryReason::MarketRemainder,
         _ => likely_expiry(o.text("o"), o.text("f")),
     }
 }

@@ -97,7 +97,7 @@ fn a_child_that_overtakes_its_trigger_waits_for_it_but_not_for_ever() {
     let told = executions(&world);
     assert!(matches!(told[0].2, Execution::Triggered { child: 99, .. }));
     assert!(matches!(&told[1], (name, 99, Execution::Trade(_)) if name == "ae-5"));
-    world.user(&child(100, "x-unknown"));
+    world.user(&format!(r#"{{"stream":"K1","data":{}}}"#, child(100, "x-unknown")));
     world.pass(SECOND);
     assert!(matches!(&executions(&world)[2], (name, 100, Execution::Trade(_)) if name == "x-unknown"));
 }
@@ -130,8 +130,9 @@ fn the_end_of_an_untriggered_order_has_its_reason() {
 #[test]
 fn the_end_of_an_order_has_the_reason_that_the_exchange_numbers() {
     let mut world = World::ready(config());
-    for (id, reason) in [(1, "1"), (2, "2"), (3, "3"), (4, "4"), (5, "5"), (6, "6"), (9, "9")] {
-        world.user(&order(id, &format!("ae-{id}"), &format!(r#""x":"EXPIRED","X":"EXPIRED","er":"{reason}""#)));
+    for (id, reason) in [(1, r#""1""#), (2, r#""2""#), (3, "3"), (4, r#""4""#), (5, "5"), (6, r#""6""#), (9, r#""9""#)]
+    {
+        world.user(&order(id, &format!("ae-{id}"), &format!(r#""x":"EXPIRED","X":"EXPIRED","er":{reason}"#)));
     }
     let told: Vec<Execution> = executions(&world).into_iter().map(|(.., execution)| execution).collect();
     let expected = [
@@ -226,6 +227,14 @@ fn what_is_not_known_is_counted_and_hurts_nothing() {
     assert_eq!((strangers.events, strangers.values, strangers.fields), (1, 1, 1));
     assert_eq!((strangers.symbols, strangers.long_ids, strangers.malformed), (1, 1, 1));
     assert_eq!(executions(&world)[0].0.len(), 36);
+}
+
+#[test]
+fn a_field_that_stands_twice_counts_once_with_its_last_value() {
+    let mut world = World::ready(config());
+    world.user(&order(7, "ae-1", r#""x":"TRADE","x":"\u004eEW","X":"NEW","zz":1,"zz":2"#));
+    assert_eq!(executions(&world), [("ae-1".into(), 7, Execution::New)]);
+    assert_eq!(world.session.figures().strangers.fields, 1);
 }
 
 #[test]
