@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 
 use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_SECOND, Nanos, Timestamp};
 
+use super::body::Body;
 use super::findings::Findings;
 use super::invariant::Invariant::{I23, I24};
-use super::limits::server_time;
 use super::wire::{self, Ask};
 
 /// A measurement that took longer says little.
@@ -67,19 +67,19 @@ impl Clock {
     }
 
     /// The exchange answered.
-    pub fn answered(&mut self, at: Timestamp, id: u64, status: u16, body: &[u8], findings: &mut Findings) {
+    pub fn answered(&mut self, at: Timestamp, id: u64, status: u16, body: &Body<'_>, findings: &mut Findings) {
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
         if flight.is_time {
-            if let Some(server) = server_time(body) {
+            if let Some(server) = body.server_time() {
                 let offset = server.since(at);
                 self.offsets.insert(id, offset);
                 self.settle(offset, findings);
             }
             return;
         }
-        let is_refused = status == 400 && body.windows(5).any(|text| text == b"-1021");
+        let is_refused = status == 400 && body.bytes.windows(5).any(|text| text == b"-1021");
         // Half of the window is left to whoever stamps a little in the past.
         let is_slow = at.since(flight.sent) > flight.window / 2;
         if !is_refused {

@@ -7,8 +7,8 @@ use alphaengine_core::id::{ClientOrderId, CommandId};
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::{PositionSide, Side};
 use alphaengine_core::units::{NANOS_PER_MILLI, Nanos, Timestamp};
-use serde_json::Value;
 
+use super::body::Body;
 use super::book::{Book, Life};
 use super::entry::{Entry, Fact};
 use super::findings::Findings;
@@ -190,7 +190,7 @@ impl Intents {
     }
 
     /// The exchange answered, whatever the bot will hear of it.
-    pub fn answered(&mut self, ask: &Ask, status: u16, body: &Value, findings: &mut Findings) {
+    pub fn answered(&mut self, ask: &Ask, status: u16, body: &Body<'_>, findings: &mut Findings) {
         let Ask::Place(orders) = ask else {
             return;
         };
@@ -198,8 +198,8 @@ impl Intents {
             return;
         }
         for (index, order) in orders.iter().enumerate() {
-            let element = body.as_array().map_or(Some(body), |elements| elements.get(index));
-            let number = |key: &str| element.and_then(|element| element.get(key)).and_then(Value::as_u64);
+            let element = body.json().and_then(|json| json.as_list().map_or(Some(json), |list| list.get(index)));
+            let number = |key: &str| element?.get(key)?.as_u64();
             if let Some(number) = number("orderId").or_else(|| number("algoId")) {
                 self.is_taken(order.name, number, findings);
             }
@@ -224,7 +224,7 @@ impl Intents {
     }
 
     /// What the bot got of the answer, and may act on. Whether it is that an order was taken.
-    pub fn got(&mut self, id: u64, status: Option<u16>, body: &[u8]) -> bool {
+    pub fn got(&mut self, id: u64, status: Option<u16>, body: &Body<'_>) -> bool {
         if let Some(names) = self.placing.remove(&id) {
             let outcomes = wire::outcomes(status, body, names.len());
             names.iter().zip(&outcomes).for_each(|(name, outcome)| self.learn(name, *outcome));
@@ -237,9 +237,9 @@ impl Intents {
     }
 
     /// The bot got the answer to a question about an order.
-    fn heard_of(&mut self, name: &ClientOrderId, asked_at: Timestamp, status: Option<u16>, body: &[u8]) {
-        let is_missing = status.is_some_and(|status| (400..500).contains(&status))
-            && serde_json::from_slice::<Value>(body).ok().and_then(|body| wire::code(&body)) == Some(NO_SUCH_ORDER);
+    fn heard_of(&mut self, name: &ClientOrderId, asked_at: Timestamp, status: Option<u16>, body: &Body<'_>) {
+        let is_missing =
+            status.is_some_and(|status| (400..500).contains(&status)) && body.code() == Some(NO_SUCH_ORDER);
         if let Some(sending) = self.sendings.get_mut(name) {
             sending.is_absent |= is_missing && asked_at > sending.last_sent.plus(sending.window);
         }

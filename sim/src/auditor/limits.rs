@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alphaengine_core::id::ClientOrderId;
 use alphaengine_core::units::{NANOS_PER_MILLI, NANOS_PER_MINUTE, NANOS_PER_SECOND, Nanos, Timestamp};
-use serde_json::Value;
 
+use super::body::Body;
 use super::book::Book;
 use super::entry::{Entry, Fact};
 use super::findings::Findings;
@@ -206,13 +206,13 @@ impl Limits {
         ask: &Ask,
         cost: Cost,
         status: u16,
-        body: &[u8],
+        body: &Body<'_>,
         rules: &Rules,
         findings: &mut Findings,
     ) {
         let at = findings.at;
         if let Ask::Time = ask
-            && let Some(server) = server_time(body)
+            && let Some(server) = body.server_time()
         {
             self.offset = server.since(at);
         }
@@ -231,11 +231,7 @@ impl Limits {
             return;
         }
         // One that fails at the door is no order.
-        let code = if status == 400 {
-            serde_json::from_slice::<Value>(body).ok().and_then(|body| wire::code(&body))
-        } else {
-            None
-        };
+        let code = if status == 400 { body.code() } else { None };
         let counts = counts && !matches!(code, Some(-1021 | -1022 | -2014 | -2015));
         for (windows, orders, most) in [
             (&mut self.orders_10s, cost.orders_10s, rules.orders_per_10s),
@@ -250,7 +246,7 @@ impl Limits {
     }
 
     /// The bot got an answer: from here on it knows.
-    pub fn got(&mut self, at: Timestamp, id: u64, status: Option<u16>, headers: &[(String, String)], body: &[u8]) {
+    pub fn got(&mut self, at: Timestamp, id: u64, status: Option<u16>, headers: &[(String, String)], body: &Body<'_>) {
         self.ahead.remove(&id);
         let number = |name: &str| wire::header(headers, name).and_then(|text| text.trim().parse::<i64>().ok());
         let names = ["x-mbx-used-weight-1m", "x-mbx-order-count-10s", "x-mbx-order-count-1m"];
@@ -262,15 +258,14 @@ impl Limits {
         let Some(status @ (418 | 429)) = status else {
             return;
         };
-        let json = serde_json::from_slice::<Value>(body).unwrap_or_default();
         let after = number("retry-after").map(|seconds| at.plus(seconds.max(0).saturating_mul(NANOS_PER_SECOND)));
-        let stated = json.get("msg").and_then(Value::as_str).and_then(banned_until);
+        let stated = body.message().and_then(banned_until);
         let stated = stated.map(|until| until.plus(-self.offset));
         // The earlier of two ends is the one that nobody can argue with.
         let unstated = if status == 418 { at.plus(SHORTEST_BAN) } else { next_minute(at, self.offset) };
         let until = after.into_iter().chain(stated).min().unwrap_or(unstated);
         let silence = Silence { since: at, until, offset: self.offset, status };
-        let place = if wire::code(&json) == Some(-1015) { &mut self.order_silence } else { &mut self.silence };
+        let place = if body.code() == Some(-1015) { &mut self.order_silence } else { &mut self.silence };
         if place.is_none_or(|earlier| earlier.until < until) {
             *place = Some(silence);
         }
@@ -325,12 +320,6 @@ fn takes(windows: &mut [Window; 2], times: [Timestamp; 2], more: u32, most: u32,
 
 fn next_minute(at: Timestamp, offset: Nanos) -> Timestamp {
     at.plus(offset).floor_to(NANOS_PER_MINUTE).plus(NANOS_PER_MINUTE).plus(-offset)
-}
-
-/// The exchange's clock in the answer to a question after it.
-pub(super) fn server_time(body: &[u8]) -> Option<Timestamp> {
-    let body = serde_json::from_slice::<Value>(body).ok()?;
-    Timestamp::from_millis(body.get("serverTime")?.as_i64()?)
 }
 
 /// "IP banned until 1750000000000".

@@ -7,6 +7,7 @@
 //! Where a law could be broken by a race that nobody can avoid, the file of the law says what is allowed for: a false alarm costs as
 //! much as a missed bug.
 
+mod body;
 mod book;
 mod clock;
 mod entry;
@@ -35,6 +36,7 @@ pub use self::invariant::{Invariant, Violation};
 pub use self::recovery::{Known, Recovery, StateHash};
 pub use self::seen::{Rules, Seen};
 
+use self::body::Body;
 use self::book::Book;
 use self::clock::Clock;
 use self::entry::Entry;
@@ -107,13 +109,14 @@ impl Auditor {
             Seen::Answered { id, method, path, query, status, body, .. } => {
                 let ask = self.asks.remove(&id);
                 let ask = ask.unwrap_or_else(|| wire::ask(method, path, query, &self.rules.instruments));
-                self.answered(id, &ask, wire::cost(method, path, query), status, body);
+                self.answered(id, &ask, wire::cost(method, path, query), status, &Body::of(body));
             }
             Seen::Got { id, status, headers, body } => {
-                if self.intents.got(id, status, body) {
+                let body = Body::of(body);
+                if self.intents.got(id, status, &body) {
                     self.freshness.order_taken(at);
                 }
-                self.limits.got(at, id, status, headers, body);
+                self.limits.got(at, id, status, headers, &body);
                 self.clock.got(at, id, status);
             }
             Seen::Said { route, text } => {
@@ -222,15 +225,14 @@ impl Auditor {
         self.asks.insert(id, ask);
     }
 
-    fn answered(&mut self, id: u64, ask: &Ask, cost: Cost, status: u16, body: &[u8]) {
+    fn answered(&mut self, id: u64, ask: &Ask, cost: Cost, status: u16, body: &Body<'_>) {
         let Auditor { rules, findings, book, told, intents, limits, clock, .. } = self;
         let at = findings.at;
         limits.answered(ask, cost, status, body, rules, findings);
         clock.answered(at, id, status, body, findings);
         if !matches!(ask, Ask::Time | Ask::Other) {
-            let body = serde_json::from_slice(body).unwrap_or_default();
-            told.answered(ask, status, &body, book);
-            intents.answered(ask, status, &body, findings);
+            told.answered(ask, status, body, book);
+            intents.answered(ask, status, body, findings);
         }
     }
 

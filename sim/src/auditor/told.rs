@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alphaengine_core::id::ClientOrderId;
+use alphaengine_core::json::Json;
 use alphaengine_core::market::SymbolId;
-use serde_json::Value;
 
+use super::body::Body;
 use super::book::Book;
 use super::wire::{self, AlgoNews, Ask, OrderNews};
 
@@ -55,22 +56,19 @@ impl Told {
     }
 
     /// An answer to a question or a change shows orders, one or a list.
-    pub fn answered(&mut self, ask: &Ask, status: u16, body: &Value, book: &Book) {
+    pub fn answered(&mut self, ask: &Ask, status: u16, body: &Body<'_>, book: &Book) {
         if !(200..300).contains(&status) {
             return;
         }
         if let Ask::CancelAll(Some(symbol)) = ask {
             self.sweeps.insert(*symbol, book.seq);
         }
-        match body {
-            Value::Array(orders) => orders.iter().for_each(|order| self.shown(ask, order)),
-            order => self.shown(ask, order),
-        }
+        body.elements().iter().for_each(|order| self.shown(ask, order));
     }
 
-    fn shown(&mut self, ask: &Ask, order: &Value) {
-        let text = |key: &str| order.get(key).and_then(Value::as_str);
-        let number = |key: &str| order.get(key).and_then(Value::as_u64);
+    fn shown(&mut self, ask: &Ask, order: &Json<'_>) {
+        let text = |key: &str| order.get(key).and_then(Json::as_str);
+        let number = |key: &str| order.get(key).and_then(Json::as_u64);
         let child = number("actualOrderId").or_else(|| text("actualOrderId")?.parse().ok());
         let algo_name = text("clientAlgoId").and_then(|name| name.parse::<ClientOrderId>().ok());
         if let Some((child, name)) = child.zip(algo_name) {

@@ -2,10 +2,12 @@
 
 use alphaengine_core::id::ClientOrderId;
 use alphaengine_core::instrument::Instruments;
+use alphaengine_core::json::Json;
 use alphaengine_core::market::SymbolId;
 use alphaengine_core::order::{PositionSide, Side};
 use alphaengine_core::units::{NANOS_PER_MILLI, Nanos, Qty};
-use serde_json::Value;
+
+use super::body::{Body, code};
 
 /// The receive window of a request that states none (section 2.3).
 const DEFAULT_RECV_WINDOW: Nanos = 5_000 * NANOS_PER_MILLI;
@@ -114,11 +116,11 @@ fn placing_of<'a>(get: impl Fn(&str) -> Option<&'a str>, name_key: &str, instrum
 
 fn batch(query: &str, instruments: &Instruments) -> Vec<Placing> {
     let list = parameter(query, "batchOrders").map(decoded).unwrap_or_default();
-    let Ok(Value::Array(orders)) = serde_json::from_str::<Value>(&list) else {
+    let Ok(Json::List(orders)) = Json::read(list.as_bytes()) else {
         return Vec::new();
     };
     let read =
-        |order: &Value| placing_of(|key| order.get(key).and_then(Value::as_str), "newClientOrderId", instruments);
+        |order: &Json<'_>| placing_of(|key| order.get(key).and_then(Json::as_str), "newClientOrderId", instruments);
     orders.iter().map(read).collect()
 }
 
@@ -194,12 +196,6 @@ pub(super) fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<
     headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
-/// The error code in a body, where it is one.
-pub(super) fn code(body: &Value) -> Option<i64> {
-    let code = body.get("code")?;
-    code.as_i64().or_else(|| code.as_str()?.parse().ok()).filter(|code| *code < 0)
-}
-
 /// What an answer to a placing tells the one who placed (sections 5, 6 and 7.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -215,37 +211,37 @@ pub(super) enum Outcome {
 }
 
 /// What an answer means for each of the orders that a request placed.
-pub(super) fn outcomes(status: Option<u16>, body: &[u8], orders: usize) -> Vec<Outcome> {
+pub(super) fn outcomes(status: Option<u16>, body: &Body<'_>, orders: usize) -> Vec<Outcome> {
     let Some(status) = status else {
         return vec![Outcome::Unknown; orders];
     };
-    let json = serde_json::from_slice::<Value>(body).ok();
-    match (status, &json) {
-        (200..300, Some(Value::Array(elements))) if elements.len() == orders => elements
+    match (status, body.json()) {
+        (200..300, Some(Json::List(elements))) if elements.len() == orders => elements
             .iter()
             .map(|element| code(element).map_or(Outcome::Accepted, |code| by_code(400, code, "")))
             .collect(),
-        _ => vec![outcome(status, json.as_ref(), body); orders],
+        _ => vec![outcome(status, body); orders],
     }
 }
 
-fn outcome(status: u16, json: Option<&Value>, body: &[u8]) -> Outcome {
+fn outcome(status: u16, body: &Body<'_>) -> Outcome {
     if matches!(status, 300..400 | 403 | 418 | 429) {
         return Outcome::Refused;
     }
-    if let Some((json, code)) = json.and_then(|json| Some((json, code(json)?))) {
-        return by_code(status, code, json.get("msg").and_then(Value::as_str).unwrap_or(""));
+    if let Some(code) = body.code() {
+        return by_code(status, code, body.message().unwrap_or(""));
     }
-    let text = || String::from_utf8_lossy(body);
+    let is_json = body.json().is_some();
+    let text = || String::from_utf8_lossy(body.bytes);
     match status {
         // A body that was cut off tells nothing.
-        200..300 if json.is_none() => Outcome::Unknown,
+        200..300 if !is_json => Outcome::Unknown,
         200..300 => Outcome::Accepted,
         408 => Outcome::Unknown,
         400..500 => Outcome::Refused,
         503 if is_failure(&text()) => Outcome::Refused,
         503 if text().to_ascii_lowercase().contains("unknown error") => Outcome::Unknown,
-        _ if json.is_some() => Outcome::Unknown,
+        _ if is_json => Outcome::Unknown,
         _ => Outcome::Unclear,
     }
 }
