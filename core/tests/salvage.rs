@@ -528,3 +528,24 @@ fn a_store_is_repaired_by_hand_where_it_says_itself_whose_it_is() {
     assert!(problem.contains("whose it is cannot be read any more"), "{problem}");
     assert!(matches!(repair(left.folder.path().join("none.db").as_path(), noon()), Err(Error::Missing { .. })));
 }
+
+/// One flipped bit in the page of the definitions names a column otherwise, and no statement of ours fits any more.
+#[test]
+fn definitions_that_were_changed_are_damage_and_lose_nothing() {
+    let changes = [
+        ("projection_order_open", "client_order_id", "client_orler_id", false),
+        ("event_store", "payload_json", "payload_jsoo", false),
+        ("command_store", "'SENT'", "'SEOT'", true),
+    ];
+    for (table, from, to, is_doubtful) in changes {
+        let left = Left::behind();
+        let path = left.folded("definitions.db");
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.pragma_update(None, "writable_schema", true).unwrap();
+        let sql = "UPDATE sqlite_schema SET sql = replace(sql, ?2, ?3) WHERE name = ?1";
+        assert_eq!(connection.execute(sql, [table, from, to]).unwrap(), 1);
+        drop(connection);
+        let recovered = salvaged(&left, &path, is_doubtful, table);
+        assert_eq!(recovered.kept_until_seq, left.last(), "{table}");
+    }
+}

@@ -1092,12 +1092,14 @@ mod damage {
     const NEXT: &str =
         "`alphaengine store verify FILE` says how far it can be trusted, `alphaengine store repair FILE` keeps that";
 
-    /// Changes rows as no program should.
+    /// Changes rows as no program should, and nothing else.
     fn tamper(shelf: &Shelf, sql: &str) {
         let connection = shelf.sql();
         let triggers = rows(&connection, "SELECT name FROM sqlite_schema WHERE type = 'trigger'");
+        let again = rows(&connection, "SELECT sql FROM sqlite_schema WHERE type = 'trigger'");
         triggers.iter().for_each(|name| connection.execute_batch(&format!("DROP TRIGGER {name}")).unwrap());
         connection.execute_batch(sql).unwrap();
+        again.iter().for_each(|trigger| connection.execute_batch(trigger).unwrap());
     }
 
     #[test]

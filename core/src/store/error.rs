@@ -99,10 +99,13 @@ impl Error {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::InUse { path },
             Some(ErrorCode::DatabaseCorrupt) => Error::Damaged { path, detail },
-            // A table that is missing was lost with the page that names it.
-            Some(ErrorCode::Unknown) if detail.contains("no such table") || detail.contains("no such column") => {
+            // Our statements fit the tables that we made. Where they do not, or what they write is refused, the definitions are not
+            // what was written.
+            Some(ErrorCode::ConstraintViolation) => Error::Damaged { path, detail },
+            Some(ErrorCode::Unknown) if UNFIT.iter().any(|words| detail.contains(words)) => {
                 Error::Damaged { path, detail }
             }
+            None if matches!(error, rusqlite::Error::SqlInputError { .. }) => Error::Damaged { path, detail },
             // The tables are STRICT, so a value of another type or range was not written by anyone.
             None if is_unreadable_value(error) => Error::Damaged { path, detail },
             Some(ErrorCode::NotADatabase) => Error::NotAStore { path },
@@ -122,6 +125,9 @@ impl Error {
         }
     }
 }
+
+/// How SQLite says that a statement does not fit the tables.
+const UNFIT: [&str; 4] = ["no such table", "no such column", "has no column named", "values were supplied"];
 
 fn is_unreadable_value(error: &rusqlite::Error) -> bool {
     use rusqlite::Error as E;

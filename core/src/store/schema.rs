@@ -1,5 +1,6 @@
 //! The schema and its versions.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -70,4 +71,24 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<i64, Error> 
         return Err(Error::NotAStore { path: path.to_owned() });
     }
     Ok(found)
+}
+
+/// What is defined otherwise than in a new file. Nothing is said of what somebody added, nor of files of older versions.
+pub(super) fn strangeness(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    if connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? != VERSION {
+        return Ok(Vec::new());
+    }
+    let new = Connection::open_in_memory()?;
+    new.execute_batch(NEW)?;
+    let (ours, found) = (definitions(&new)?, definitions(connection)?);
+    let strange = ours.iter().filter(|(name, sql)| found.get(*name) != Some(sql));
+    Ok(strange.map(|(name, _)| format!("`{name}` is not defined as it was written")).collect())
+}
+
+/// By name. A table that a migration renamed has its name in quotes.
+fn definitions(connection: &Connection) -> rusqlite::Result<BTreeMap<String, String>> {
+    let sql = "SELECT name, replace(sql, '\"', '') FROM sqlite_schema WHERE sql IS NOT NULL";
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
 }

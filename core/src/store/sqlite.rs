@@ -333,7 +333,7 @@ impl SqliteStore {
         fold(&mut self.state, recorded)?;
         let row = self.encoder.encode(recorded)?;
         if let Err(error) = insert(&self.connection, &row.columns(), &row.hash) {
-            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) {
+            if error.sqlite_extended_error_code() == Some(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE) {
                 return Err(Error::Duplicate { dedup_key: row.dedup_key.to_owned() });
             }
             return Err(Error::sqlite(self.place.path(), &error));

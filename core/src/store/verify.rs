@@ -9,6 +9,7 @@ use super::Error;
 use super::head;
 use super::reader::StoreReader;
 use super::row::{COLUMNS, Column, Hash, chain, hex};
+use super::schema;
 use crate::ledger::Account;
 use crate::market::SymbolId;
 use crate::order::PositionSide;
@@ -56,6 +57,7 @@ impl StoreReader {
         let (state, checkpoints) = self.check_fold(&mut findings)?;
         self.check_journal(&state, &mut findings)?;
         self.check_projections(&state, &mut findings)?;
+        self.check_definitions(&mut findings);
         Ok(Verdict {
             events: self.count("SELECT COUNT(*) FROM event_store")?,
             log_hash: hex(&last_hash),
@@ -77,6 +79,14 @@ impl StoreReader {
             Ok(lines) if lines == ["ok"] => {}
             Ok(lines) => findings.extend(lines.into_iter().map(|line| format!("SQLite's integrity check: {line}"))),
             Err(error) => findings.push(format!("SQLite's integrity check cannot run: {error}")),
+        }
+    }
+
+    /// Tables, triggers and indexes must be those that we made: a bit that flips in their definitions damages no row.
+    fn check_definitions(&self, findings: &mut Vec<String>) {
+        match schema::strangeness(self.connection()) {
+            Ok(strange) => findings.extend(strange),
+            Err(error) => findings.push(format!("the definitions of the tables cannot be read: {error}")),
         }
     }
 

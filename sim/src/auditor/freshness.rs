@@ -7,6 +7,9 @@
 //! stream, which may be quiet for days, 10 s after an order was taken of which it tells nothing. Quotes and marks that are more than 3 s
 //! old for 2 s are noticed with the next of them. Five seconds are given for the noticing. An order that was decided before may leave for one receive window more.
 
+use std::collections::BTreeSet;
+
+use alphaengine_core::id::ClientOrderId;
 use alphaengine_core::link::Route;
 use alphaengine_core::mode::EngineMode;
 use alphaengine_core::order::OrderStatus;
@@ -18,7 +21,7 @@ use super::entry::{Entry, Fact};
 use super::findings::Findings;
 use super::invariant::Invariant::{I21, I22, I26};
 use super::seen::Rules;
-use super::wire::Ask;
+use super::wire::{self, Ask};
 
 const NOTICED_WITHIN: Nanos = 5 * NANOS_PER_SECOND;
 /// An event that is older when it arrives is late: three seconds, and one for two clocks that disagree.
@@ -44,8 +47,10 @@ struct Truth {
 #[derive(Debug)]
 pub(super) struct Freshness {
     routes: [Truth; 3],
-    /// An order was taken while the account's stream was dead.
+    /// An order was taken of which the account's stream, which is dead, had not told.
     untold_since: Option<Timestamp>,
+    /// Orders of which the bot heard on the account's stream. What comes before the answer may be the last that the stream says.
+    told: BTreeSet<ClientOrderId>,
     /// The step before said that the account is compared.
     is_reconciled: bool,
     distrusted: Option<Timestamp>,
@@ -69,6 +74,7 @@ impl Freshness {
         Freshness {
             routes: [truth; 3],
             untold_since: None,
+            told: BTreeSet::new(),
             is_reconciled: false,
             distrusted: None,
             faults_over: None,
@@ -127,6 +133,9 @@ impl Freshness {
         let Some(route) = route(name) else {
             return;
         };
+        if route == Route::Private {
+            self.told.extend(order_of(text));
+        }
         let truth = &mut self.routes[route as usize];
         if truth.is_fresh {
             return;
@@ -148,9 +157,10 @@ impl Freshness {
         }
     }
 
-    /// The bot got the answer that its order was taken.
-    pub fn order_taken(&mut self, at: Timestamp) {
-        if !self.routes[Route::Private as usize].is_fresh {
+    /// The bot got the answer that its orders were taken.
+    pub fn orders_taken(&mut self, at: Timestamp, orders: &[ClientOrderId]) {
+        let is_untold = orders.iter().any(|order| !self.told.contains(order));
+        if is_untold && !self.routes[Route::Private as usize].is_fresh {
             self.untold_since.get_or_insert(at);
         }
     }
@@ -279,6 +289,18 @@ impl Freshness {
             findings.check(I22, is_fresh, || format!("the end is quiet, and the {} stream is dead", route.name()));
         }
     }
+}
+
+/// The order that a frame of the account's stream tells of.
+fn order_of(text: &str) -> Option<ClientOrderId> {
+    let name = if text.contains("\"ORDER_TRADE_UPDATE\"") {
+        wire::order_frame(text)?.o.name
+    } else if text.contains("\"ALGO_UPDATE\"") {
+        wire::algo_frame(text)?.o.name
+    } else {
+        return None;
+    };
+    name.parse().ok()
 }
 
 /// The event time of a frame, in the exchange's milliseconds.

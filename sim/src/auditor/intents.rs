@@ -223,17 +223,16 @@ impl Intents {
         });
     }
 
-    /// What the bot got of the answer, and may act on. Whether it is that an order was taken.
-    pub fn got(&mut self, id: u64, status: Option<u16>, body: &Body<'_>) -> bool {
-        if let Some(names) = self.placing.remove(&id) {
-            let outcomes = wire::outcomes(status, body, names.len());
-            names.iter().zip(&outcomes).for_each(|(name, outcome)| self.learn(name, *outcome));
-            return outcomes.contains(&Outcome::Accepted);
-        }
+    /// What the bot got of the answer, and may act on: the orders that were taken.
+    pub fn got(&mut self, id: u64, status: Option<u16>, body: &Body<'_>) -> Vec<ClientOrderId> {
         if let Some((name, asked_at)) = self.asking.remove(&id) {
             self.heard_of(&name, asked_at, status, body);
         }
-        false
+        let names = self.placing.remove(&id).unwrap_or_default();
+        let outcomes = wire::outcomes(status, body, names.len());
+        names.iter().zip(&outcomes).for_each(|(name, outcome)| self.learn(name, *outcome));
+        let taken = names.into_iter().zip(outcomes).filter(|(_, outcome)| *outcome == Outcome::Accepted);
+        taken.map(|(name, _)| name).collect()
     }
 
     /// The bot got the answer to a question about an order.

@@ -113,9 +113,8 @@ impl Auditor {
             }
             Seen::Got { id, status, headers, body } => {
                 let body = Body::of(body);
-                if self.intents.got(id, status, &body) {
-                    self.freshness.order_taken(at);
-                }
+                let taken = self.intents.got(id, status, &body);
+                self.freshness.orders_taken(at, &taken);
                 self.limits.got(at, id, status, headers, &body);
                 self.clock.got(at, id, status);
             }

@@ -4,7 +4,7 @@
 //!
 //! One append of the engine is one transaction with everything up to its commit, so a log ends where a commit ended.
 
-use alphaengine_core::event::Recorded;
+use alphaengine_core::event::{Event, Recorded};
 use alphaengine_core::state::State;
 
 use super::entry::Entry;
@@ -87,6 +87,9 @@ pub(super) fn judge(log: &Log, recovery: &Recovery<'_>, findings: &mut Findings)
     findings.check(I14, recovery.chain_holds, || format!("the hash chain of the log up to event {last} is broken"));
     let head = recovery.head.unwrap_or(0);
     findings.check(I14, head <= last, || format!("the head mark names event {head}, and the log ends at {last}"));
+    // What a salvage says of itself may have the number of an event that was never acknowledged and is gone.
+    let found = if recovery.salvaged { kept(found) } else { found };
+    let last = found.last().map_or(0, |recorded| recorded.seq);
     let acknowledged = log.acknowledged;
     findings.check(I15, last >= acknowledged, || {
         format!("event {acknowledged} was acknowledged, and the recovered log ends at {last}")
@@ -102,6 +105,12 @@ pub(super) fn judge(log: &Log, recovery: &Recovery<'_>, findings: &mut Findings)
             tail(&log.batches)
         )
     });
+}
+
+/// What a salvage kept.
+fn kept(found: &[Recorded]) -> &[Recorded] {
+    let said = found.iter().rposition(|recorded| matches!(recorded.event, Event::StoreRecovered(_)));
+    &found[..said.unwrap_or(found.len())]
 }
 
 /// The last commits, for a sentence.

@@ -1,6 +1,6 @@
 //! The laws of recovery: I12 to I16, and those that the campaign checks itself.
 
-use alphaengine_core::event::{Recorded, TimerSet};
+use alphaengine_core::event::{Recorded, StoreRecovered, TimerSet};
 use alphaengine_core::state::State;
 use alphaengine_sim::auditor::{Invariant, Known, Recovery, Seen};
 
@@ -16,6 +16,7 @@ struct Found {
     head: u64,
     chain_holds: bool,
     damaged: bool,
+    salvaged: bool,
 }
 
 fn replayed(log: &[Recorded]) -> State {
@@ -40,8 +41,16 @@ fn crashed() -> (Stage, Found) {
     stage.see(Seen::Committed { ok: false });
     stage.see(Seen::ProcessEnded);
     let log = stage.log.clone();
-    let found =
-        Found { log, live, recovered: None, checkpoint: None, head: acknowledged, chain_holds: true, damaged: false };
+    let found = Found {
+        log,
+        live,
+        recovered: None,
+        checkpoint: None,
+        head: acknowledged,
+        chain_holds: true,
+        damaged: false,
+        salvaged: false,
+    };
     (stage, found)
 }
 
@@ -59,7 +68,7 @@ fn recover(stage: &mut Stage, found: &Found) {
         head: Some(found.head),
         chain_holds: found.chain_holds,
         damaged: found.damaged,
-        salvaged: false,
+        salvaged: found.salvaged,
     };
     let at = stage.at();
     stage.auditor.recovered(at, stage.step, recovery);
@@ -120,7 +129,16 @@ fn an_event_to_which_a_salvage_gave_the_number_of_a_lost_one_takes_its_place() {
     stage.log.push(salvaged);
     let (log, seq) = (stage.log.clone(), stage.log.len() as u64);
     let live = (seq, stage.state.hash());
-    let found = Found { log, live, recovered: None, checkpoint: None, head: seq, chain_holds: true, damaged: true };
+    let found = Found {
+        log,
+        live,
+        recovered: None,
+        checkpoint: None,
+        head: seq,
+        chain_holds: true,
+        damaged: true,
+        salvaged: true,
+    };
     recover(&mut stage, &found);
     // The fill that was lost is fetched and booked anew.
     stage.began();
@@ -129,6 +147,25 @@ fn an_event_to_which_a_salvage_gave_the_number_of_a_lost_one_takes_its_place() {
     stage.commits();
     stage.steps();
     assert_eq!(stage.broken(), "");
+}
+
+#[test]
+fn a_salvage_may_give_the_numbers_of_what_was_never_acknowledged_to_what_it_says() {
+    for (lacks, broken) in [(0, ""), (2, ""), (3, "I15 I16")] {
+        let (mut stage, mut found) = crashed();
+        found.log.truncate(found.log.len() - lacks);
+        let kept_until_seq = found.log.len() as u64;
+        found.head = found.head.min(kept_until_seq);
+        found.live = (kept_until_seq, replayed(&found.log).hash());
+        stage.log = found.log.clone();
+        stage.state = replayed(&stage.log);
+        let (problem, moved_to) = ("a read failed".to_owned(), "bot.db.damaged-1".to_owned());
+        let said = StoreRecovered { kept_until_seq, marked_seq: Some(found.head), problem, moved_to };
+        found.log.push(stage.recorded(None, None, said.into()));
+        found.salvaged = true;
+        recover(&mut stage, &found);
+        assert_eq!(stage.broken(), broken, "{lacks}");
+    }
 }
 
 #[test]

@@ -348,6 +348,24 @@ fn i21_a_deaf_account_stream_is_noticed_by_the_order_that_it_does_not_tell() {
 }
 
 #[test]
+fn i21_a_deaf_account_stream_is_not_noticed_by_an_order_that_it_told_before_it_died() {
+    let run = |told: &str| {
+        let mut stage = Stage::new();
+        let frame = format!(
+            r#"{{"e":"ORDER_TRADE_UPDATE","E":1,"o":{{"c":"{told}","i":1,"s":"BTCUSDT","X":"NEW","q":"0.500","z":"0.000"}}}}"#
+        );
+        stage.see(Seen::Delivered { route: "private", text: &frame });
+        stage.see(Seen::StreamTruth { route: "private", fresh: false });
+        stage.trades("ae-1", buy("0.5"));
+        stage.wait_ms(15_001);
+        stage.wants("ae-2", buy("0.5"));
+        stage
+    };
+    run("ae-1").is_clean(Invariant::I21);
+    run("ae-0").breaks("I21");
+}
+
+#[test]
 fn i21_an_order_that_waited_may_leave_for_one_window_more() {
     let run = |waits_ms: i64| {
         let mut stage = Stage::new();
