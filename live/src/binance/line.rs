@@ -13,7 +13,7 @@ use alphaengine_core::units::{NANOS_PER_DAY, NANOS_PER_MILLI, NANOS_PER_MINUTE, 
 use super::alarm::Alarm;
 use super::answer::{self, Because, Verdict};
 use super::call::{Answer, Call, Finished, Lane, ORDER_TIMEOUT, Purpose, Security};
-use super::clock::{Clock, Measured};
+use super::clock::{Clock, Step};
 use super::freshness::Freshness;
 use super::query::Query;
 use super::sign::Signer;
@@ -33,6 +33,8 @@ const LONGEST_BAN: Nanos = 3 * NANOS_PER_DAY + NANOS_PER_MINUTE;
 struct InFlight {
     call: Call,
     sent_at: Timestamp,
+    /// What the exchange's clock was taken to be off when it left.
+    offset: Nanos,
 }
 
 #[derive(Debug)]
@@ -50,6 +52,9 @@ pub(crate) struct Line {
     pub finished: VecDeque<Finished>,
     alarms: BTreeMap<TimerId, Alarm>,
     measuring: bool,
+    /// An answer about the time to a question up to this one may be of before the clock was doubted.
+    asked_before_doubt: HttpId,
+    measure_due: Timestamp,
     missed_measures: u32,
     pump_at: Timestamp,
     limit_told: Option<Timestamp>,
@@ -73,6 +78,8 @@ impl Line {
             finished: VecDeque::new(),
             alarms: BTreeMap::new(),
             measuring: false,
+            asked_before_doubt: HttpId(0),
+            measure_due: Timestamp::MIN,
             missed_measures: 0,
             pump_at: Timestamp::MAX,
             limit_told: None,
@@ -166,6 +173,13 @@ impl Line {
         }
     }
 
+    /// It is time to measure again, unless that was done meanwhile.
+    pub fn measure_due(&mut self, at: Timestamp) {
+        if self.measure_due <= at {
+            self.measure();
+        }
+    }
+
     fn ask_time(&mut self, due: Timestamp) {
         let call = Call::get(Purpose::Time, "/fapi/v1/time", Query::new(), 1);
         let urgency = alphaengine_core::rate_limit::Urgency::Vital;
@@ -215,7 +229,7 @@ impl Line {
         if call.due > at {
             return Some(call.due);
         }
-        let waits_for_clock = !self.clock.is_set() || (call.clock_repaired && self.measuring);
+        let waits_for_clock = !self.clock.is_set() || (call.clock_repaired && self.clock.is_doubted());
         if call.security == Security::Signed && waits_for_clock {
             return Some(Timestamp::MAX);
         }
@@ -251,7 +265,7 @@ impl Line {
             with_key: call.security != Security::Open,
             timeout: call.timeout,
         }));
-        self.pending.insert(id, InFlight { call, sent_at: at });
+        self.pending.insert(id, InFlight { call, sent_at: at, offset: self.clock.offset() });
     }
 
     /// The path of a request that is on its way.
@@ -261,7 +275,7 @@ impl Line {
 
     /// Judges an answer. What ends a call comes out in `finished`.
     pub fn answered(&mut self, at: Timestamp, id: HttpId, answer: Result<HttpResponse, TransportError>) {
-        let Some(InFlight { mut call, sent_at }) = self.pending.remove(&id) else {
+        let Some(InFlight { mut call, sent_at, offset }) = self.pending.remove(&id) else {
             return;
         };
         let report = answer.as_ref().map_or_else(|_| Report::default(), answer::report);
@@ -272,7 +286,7 @@ impl Line {
         if call.purpose == Purpose::Time
             && !matches!(verdict, Verdict::NotExecuted { because: Because::Limit { .. }, .. })
         {
-            return self.timed(at, sent_at, answer);
+            return self.timed(at, id, sent_at, answer);
         }
         match verdict {
             Verdict::Accepted => {
@@ -294,12 +308,7 @@ impl Line {
             Verdict::NotExecuted { error, because } => {
                 call.last_error = Some(error.clone());
                 match because {
-                    Because::Clock if !call.clock_repaired => {
-                        call.clock_repaired = true;
-                        self.queue.push_front(call);
-                        self.measure();
-                    }
-                    Because::Clock => self.end(call.purpose, Answer::Refused(error), sent_at),
+                    Because::Clock => self.ill_timed(InFlight { call, sent_at, offset }, error),
                     Because::OrderLimit => {
                         self.limiter.forbid_orders(self.clock.server(at));
                         self.queue.push_front(call);
@@ -320,6 +329,28 @@ impl Line {
         }
     }
 
+    /// The exchange did not take the time of a call. It is signed anew, once, when the clock was measured. What the clock as it is
+    /// now did not sign says nothing about it, and only has to be signed by it.
+    fn ill_timed(&mut self, flight: InFlight, error: ExchangeError) {
+        let InFlight { mut call, sent_at, offset } = flight;
+        let is_news = !self.clock.has_left(offset);
+        if is_news && call.clock_repaired {
+            self.end(call.purpose, Answer::Refused(error), sent_at);
+        } else {
+            call.clock_repaired |= is_news;
+            self.queue.push_front(call);
+        }
+        if is_news && !self.clock.is_doubted() {
+            self.doubt_clock();
+        }
+    }
+
+    fn doubt_clock(&mut self) {
+        self.clock.doubt();
+        self.asked_before_doubt = HttpId(self.last_http);
+        self.measure();
+    }
+
     /// Puts a call back at its place, to be sent again after a pause that doubles.
     fn repeat(&mut self, at: Timestamp, mut call: Call, pause: Nanos) {
         call.due = at.plus(pause << call.attempts.min(6));
@@ -336,12 +367,11 @@ impl Line {
     }
 
     /// An answer to the question after the exchange's time, or none.
-    fn timed(&mut self, at: Timestamp, sent_at: Timestamp, answer: Result<HttpResponse, TransportError>) {
-        let server = answer.ok().filter(|response| response.status == 200).and_then(|response| {
-            let time: super::json::ServerTime = serde_json::from_slice(&response.body).ok()?;
-            Timestamp::from_millis(time.server_time)
-        });
-        let measured = match server {
+    fn timed(&mut self, at: Timestamp, id: HttpId, sent_at: Timestamp, answer: Result<HttpResponse, TransportError>) {
+        if id <= self.asked_before_doubt {
+            return self.ask_time(Timestamp::MIN);
+        }
+        let measured = match answer.ok().and_then(|response| server_time(&response)) {
             Some(server) => {
                 self.missed_measures = 0;
                 self.clock.sample(sent_at, at, server)
@@ -351,22 +381,21 @@ impl Line {
                 self.clock.missed()
             }
         };
-        match measured {
-            Measured::More => {
-                let pause = i64::from(self.missed_measures.min(30)) * NANOS_PER_SECOND;
-                self.ask_time(at.plus(pause));
-            }
-            Measured::Set => self.measured(at),
-            Measured::Stepped { from_ms, to_ms } => {
-                self.link(LinkUpdate::ClockStepped { from_ms, to_ms });
-                self.measured(at);
-            }
+        if let Some(Step { from_ms, to_ms }) = measured.step {
+            self.link(LinkUpdate::ClockStepped { from_ms, to_ms });
+        }
+        if measured.finished {
+            self.measured(at);
+        } else {
+            let pause = i64::from(self.missed_measures.min(30)) * NANOS_PER_SECOND;
+            self.ask_time(at.plus(pause));
         }
     }
 
     fn measured(&mut self, at: Timestamp) {
         self.measuring = false;
-        self.alarm(at.plus(MEASURE_EVERY), Alarm::Measure);
+        self.measure_due = at.plus(MEASURE_EVERY);
+        self.alarm(self.measure_due, Alarm::Measure);
     }
 
     fn limited(&mut self, at: Timestamp, status: u16, until_ms: Option<i64>, after_s: Option<i64>) {
@@ -410,4 +439,12 @@ impl Line {
             self.link(LinkUpdate::AccessLost { code: error.code, message: error.message.to_string() });
         }
     }
+}
+
+fn server_time(response: &HttpResponse) -> Option<Timestamp> {
+    if response.status != 200 {
+        return None;
+    }
+    let time: super::json::ServerTime = serde_json::from_slice(&response.body).ok()?;
+    Timestamp::from_millis(time.server_time)
 }

@@ -227,7 +227,7 @@ impl Session {
         }
         match alarm {
             Alarm::Pump => {}
-            Alarm::Measure => self.line.measure(),
+            Alarm::Measure => self.line.measure_due(at),
             Alarm::LimitOver => self.line.limit_over(at),
             Alarm::KeepAlive if self.listen_key.lives() => self.listen_key.keep(&mut self.line),
             Alarm::KeepAlive => self.listen_key.rest(),

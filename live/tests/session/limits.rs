@@ -10,13 +10,20 @@ use alphaengine_live::wire::{Heard, TransportError};
 use crate::orders::{cancel, place, spec};
 use crate::world::{BTC, MS, SECOND, T0, World, config};
 
+const ILL_TIMED: &str = r#"{"code":-1021,"msg":"Timestamp for this request is outside of the recvWindow."}"#;
+
+/// The times that the requests of a path were signed with.
+fn stamps(world: &World, path: &str) -> Vec<i64> {
+    let stamp = |query: &str| query.split("timestamp=").nth(1).unwrap()[..13].parse::<i64>().unwrap();
+    world.sent.iter().filter(|request| request.path == path).map(|request| stamp(&request.query)).collect()
+}
+
 #[test]
 fn a_wrong_time_is_repaired_once_and_the_same_order_sent_again() {
     let mut world = World::ready(config());
     world.offset = 1_500 * MS;
     world.request(place("ae-1"));
-    let body = r#"{"code":-1021,"msg":"Timestamp for this request is outside of the recvWindow."}"#;
-    world.answer("/fapi/v1/order", 400, body);
+    world.answer("/fapi/v1/order", 400, ILL_TIMED);
     assert_eq!(world.outcomes(), []);
     for _ in 0..3 {
         world.answer_time();
@@ -24,13 +31,81 @@ fn a_wrong_time_is_repaired_once_and_the_same_order_sent_again() {
     assert_eq!(world.links(), [LinkUpdate::ClockStepped { from_ms: 0, to_ms: 1_500 }]);
     let orders = world.trace("/fapi/v1/order");
     assert_eq!(orders[0], orders[1], "the same client order id");
-    let stamp = |query: &str| query.split("timestamp=").nth(1).unwrap()[..13].parse::<i64>().unwrap();
-    let stamps: Vec<i64> =
-        world.sent.iter().filter(|it| it.path.ends_with("/order")).map(|it| stamp(&it.query)).collect();
+    let stamps = stamps(&world, "/fapi/v1/order");
     assert_eq!(stamps[1] - stamps[0], 1_500);
-    world.answer("/fapi/v1/order", 400, body);
+    world.answer("/fapi/v1/order", 400, ILL_TIMED);
     assert!(matches!(&world.outcomes()[..], [(1, Outcome::Rejected(error))] if error.code == -1021));
     assert_eq!(world.trace("/fapi/v1/order").len(), 2);
+}
+
+#[test]
+fn one_answer_about_the_time_repairs_the_clock_when_limits_hold_the_next_question_back() {
+    let mut world = World::ready(config());
+    let used_up = [("x-mbx-used-weight-1m", "999999")];
+    world.offset = -1_500 * MS;
+    world.request(cancel("ae-1"));
+    world.answer_with("/fapi/v1/order", 400, &used_up, ILL_TIMED);
+    world.pass(31 * SECOND);
+    let server = world.at.plus(world.offset).millis();
+    world.answer_with("/fapi/v1/time", 200, &used_up, &format!(r#"{{"serverTime":{server}}}"#));
+    assert!(world.links().contains(&LinkUpdate::ClockStepped { from_ms: 0, to_ms: -1_500 }), "{:?}", world.links());
+    world.request(cancel("ae-2"));
+    assert_eq!(world.trace("/fapi/v1/order").len(), 1, "there is no budget");
+    // The next minute, on the exchange's clock.
+    world.pass(61_499 * MS);
+    assert_eq!(world.trace("/fapi/v1/order").len(), 1);
+    world.pass(MS);
+    assert_eq!(stamps(&world, "/fapi/v1/order")[1..], [T0 + 121_000, T0 + 121_000]);
+}
+
+#[test]
+fn a_time_that_was_asked_for_before_the_refusal_does_not_repair_the_clock() {
+    let mut world = World::ready(config());
+    world.pass(30 * SECOND);
+    let before = world.at.millis();
+    world.offset = 5_000 * MS;
+    world.request(cancel("ae-1"));
+    world.answer("/fapi/v1/order", 400, ILL_TIMED);
+    world.answer("/fapi/v1/time", 200, &format!(r#"{{"serverTime":{before}}}"#));
+    assert_eq!(world.trace("/fapi/v1/order").len(), 1);
+    world.answer_time();
+    assert_eq!(stamps(&world, "/fapi/v1/order"), [before, before + 5_000]);
+}
+
+#[test]
+fn what_the_clock_signed_before_it_was_measured_is_signed_anew_and_doubts_nothing() {
+    let mut world = World::ready(config());
+    let at = world.at.millis();
+    world.offset = 5_000 * MS;
+    world.request(cancel("ae-1"));
+    world.request(cancel("ae-2"));
+    world.answer("/fapi/v1/order", 400, ILL_TIMED);
+    world.answer_time();
+    world.answer("/fapi/v1/order", 400, ILL_TIMED);
+    assert_eq!(stamps(&world, "/fapi/v1/order"), [at, at, at + 5_000, at + 5_000]);
+    world.answer_time();
+    world.answer_time();
+    assert_eq!(world.trace("/fapi/v1/time").len(), 3);
+    // Only what the measured clock signed says that it is wrong again.
+    world.offset = 9_000 * MS;
+    world.answer("/fapi/v1/order", 400, ILL_TIMED);
+    world.answer("/fapi/v1/order", 400, ILL_TIMED);
+    assert!(matches!(&world.outcomes()[..], [(1, Outcome::Rejected(error))] if error.code == -1021));
+    world.answer_time();
+    assert_eq!(stamps(&world, "/fapi/v1/order")[4..], [at + 9_000]);
+}
+
+#[test]
+fn a_clock_that_was_repaired_is_not_measured_more_often_afterwards() {
+    let mut world = World::ready(config());
+    world.pass(10 * SECOND);
+    world.request(cancel("ae-1"));
+    world.answer("/fapi/v1/order", 400, ILL_TIMED);
+    for _ in 0..3 {
+        world.answer_time();
+    }
+    world.live(301 * SECOND);
+    assert_eq!(world.trace("/fapi/v1/time").len(), 3 + 30);
 }
 
 #[test]

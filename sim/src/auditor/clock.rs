@@ -4,7 +4,8 @@
 //! A -1021 is nobody's mistake when the request was under way for longer than its window, and none of the bot's when a clock stepped
 //! since it was measured. So one is a mistake only if one before it was answered by measuring the clock (within a second there and
 //! back, so that it is known to half of that), and the exchange's clock did not step between the two: the next answer to a question
-//! after the time shows whether it did.
+//! after the time shows whether it did. That does not show a step that is undone by then. But what was signed by the clock that was
+//! measured, well inside the window, is refused only after a step.
 
 use std::collections::BTreeMap;
 
@@ -19,15 +20,30 @@ use super::wire::{self, Ask};
 const MEASURED_WITHIN: Nanos = NANOS_PER_SECOND;
 /// The exchange's clock stepped when it moved by more than drift explains.
 const STEP: Nanos = 500 * NANOS_PER_MILLI;
+/// The exchange takes a time that is so far ahead of its own.
+const AHEAD: Nanos = NANOS_PER_SECOND;
 
 /// A request on its way.
 #[derive(Debug, Clone, Copy)]
 struct Flight {
     sent: Timestamp,
+    /// The time that it was signed with.
+    stamp: Option<Timestamp>,
     window: Nanos,
     is_time: bool,
     /// It was refused for its time although it was not slow.
     is_ill_timed: bool,
+}
+
+impl Flight {
+    /// Whether only a step of the exchange's clock, which was off by so much, explains that it is refused, if it was not slow.
+    fn is_signed_by(&self, offset: Nanos) -> bool {
+        let is_inside = |stamp: Timestamp| {
+            let ahead = stamp.since(self.sent.plus(offset));
+            (STEP - self.window / 2..=AHEAD - STEP).contains(&ahead)
+        };
+        self.stamp.is_some_and(is_inside)
+    }
 }
 
 /// A -1021 that may be a mistake.
@@ -60,9 +76,11 @@ impl Clock {
 
     pub fn sent(&mut self, at: Timestamp, id: u64, ask: &Ask, query: &str) {
         let is_time = *ask == Ask::Time;
-        if is_time || wire::parameter(query, "timestamp").is_some() {
-            self.flights
-                .insert(id, Flight { sent: at, window: wire::recv_window(query), is_time, is_ill_timed: false });
+        let stamp = wire::parameter(query, "timestamp");
+        if is_time || stamp.is_some() {
+            let stamp = stamp.and_then(|millis| Timestamp::from_millis(millis.parse().ok()?));
+            let window = wire::recv_window(query);
+            self.flights.insert(id, Flight { sent: at, stamp, window, is_time, is_ill_timed: false });
         }
     }
 
@@ -90,7 +108,8 @@ impl Clock {
             return;
         }
         flight.is_ill_timed = true;
-        if let Some((done, offset)) = self.measured.filter(|(done, _)| flight.sent >= *done) {
+        let is_mistaken = |(done, offset): &(Timestamp, Nanos)| flight.sent >= *done && !flight.is_signed_by(*offset);
+        if let Some((done, offset)) = self.measured.filter(is_mistaken) {
             let sentence = format!(
                 "request {id} was signed with a time outside its window (-1021), although the clock had been measured at {done} after \
                  one before"

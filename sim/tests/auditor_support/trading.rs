@@ -493,6 +493,25 @@ fn i23_a_clock_that_was_measured_is_right() {
 }
 
 #[test]
+fn i23_a_step_that_is_undone_before_the_next_question_excuses_who_signed_by_the_measured_clock() {
+    let run = |second_off: i64, third_off: i64| {
+        let mut stage = Stage::new();
+        assert_eq!(stamped(&mut stage, 5_000), 400);
+        measures(&mut stage);
+        stage.exchange.gateway.shift_clock(-20_000);
+        assert_eq!(stamped(&mut stage, second_off), 400);
+        stage.exchange.gateway.shift_clock(20_000);
+        assert_eq!(stamped(&mut stage, third_off), if third_off > 1_000 { 400 } else { 200 });
+        measures(&mut stage);
+        stage
+    };
+    run(0, 0).is_clean(Invariant::I23);
+    run(-400, 400).is_clean(Invariant::I23);
+    run(5_000, 0).breaks("I23");
+    run(0, 5_000).breaks("I23");
+}
+
+#[test]
 fn i23_a_request_that_was_under_way_too_long_is_nobodys_mistake() {
     let mut stage = Stage::new();
     assert_eq!(stamped(&mut stage, 5_000), 400);
