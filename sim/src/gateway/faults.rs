@@ -190,10 +190,9 @@ impl Gateway {
         let filters = symbols.filter_map(|symbol| symbol.get_mut("filters")?.as_array_mut()).flatten();
         for filter in filters {
             let kind = filter.get("filterType").and_then(Value::as_str).unwrap_or_default();
-            if let Some((_, change)) = changes.iter().find(|(of, _)| *of == kind) {
-                if let (Some(filter), Some(change)) = (filter.as_object_mut(), change.as_object()) {
-                    filter.extend(change.clone());
-                }
+            let change = changes.iter().find(|(of, _)| *of == kind).and_then(|(_, change)| change.as_object());
+            if let (Some(filter), Some(change)) = (filter.as_object_mut(), change) {
+                filter.extend(change.clone());
             }
         }
     }
