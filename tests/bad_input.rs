@@ -432,7 +432,7 @@ fn a_store_of_a_newer_schema_is_left_alone() {
     ] {
         let ended = desk.run(args);
         ended.check_refusal(&format!("{args:?}"));
-        let sentence = "run.db: the store has schema version 99, this program knows up to 2\n\
+        let sentence = "run.db: the store has schema version 99, this program knows up to 3\n\
                         hint: use the program that wrote it, or a newer one";
         assert_says(&ended.err, sentence, &format!("{args:?}"));
     }

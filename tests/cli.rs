@@ -554,7 +554,7 @@ fn a_store_can_be_measured_and_asked() {
     let report = desk.json(&["--timerange", "20250101-20250102"]);
     let store = report["store"].as_str().unwrap();
     let stats = desk.ok(&["store", "stats"]);
-    assert!(stats.starts_with(&format!("{store}  schema 2, ")), "{stats}");
+    assert!(stats.starts_with(&format!("{store}  schema 3, ")), "{stats}");
     let counted = stats.lines().find(|line| line.starts_with("event_store")).unwrap();
     assert_eq!(counted.split_whitespace().nth(1).unwrap(), report["events"].to_string());
 

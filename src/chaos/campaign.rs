@@ -18,6 +18,10 @@ use crate::error::Error;
 use crate::faults::check_symbols;
 use crate::registry::Entry;
 
+/// Said where there are no finer data.
+const WALKED: &str = "the data have bars only: each is walked second by second into quotes one tick wide, on which --fill, \
+                      --slippage-bps and --volume-cap do not act";
+
 /// Runs that shrinking a plan may take.
 const SHRINK_BUDGET: usize = 300;
 
@@ -52,7 +56,7 @@ impl<'a> Campaign<'a> {
     fn header(&self) -> Header {
         let mut notes = self.data.warnings.clone();
         if self.data.is_walked() {
-            notes.push("the data have bars only: each is walked second by second into quotes one tick wide".to_owned());
+            notes.push(WALKED.to_owned());
         }
         Header {
             strategy: self.data.strategy.clone(),

@@ -54,11 +54,15 @@ fn faults(tally: &Tally) -> Value {
 }
 
 fn laws(tally: &Tally) -> Value {
+    let place = |code: &str| Invariant::ALL.iter().position(|invariant| invariant.code() == code);
+    let mut laws: Vec<(&String, &super::tally::Law)> = tally.laws.iter().collect();
+    // What is no law of the auditor's, a process that died, comes last.
+    laws.sort_by_key(|(code, _)| place(code).unwrap_or(usize::MAX));
     let row = |(code, law): (&String, &super::tally::Law)| {
-        let about = Invariant::ALL.into_iter().find(|invariant| invariant.code() == code).map(Invariant::law);
+        let about = place(code).map(|place| Invariant::ALL[place].law());
         json!({"law": code, "checked": law.checks, "broken": law.violations, "about": about})
     };
-    tally.laws.iter().map(row).collect()
+    laws.into_iter().map(row).collect()
 }
 
 fn effects(tally: &Tally) -> Value {

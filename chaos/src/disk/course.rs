@@ -21,15 +21,14 @@ pub enum Course {
 impl Course {
     /// What a fault makes of an operation, or why it fails and changes nothing; `None` where such an operation cannot have it.
     pub fn under(fault: &Fault, op: DiskOp) -> Option<Result<Course, Failure>> {
-        Some(match fault {
-            Fault::Crash { .. } | Fault::PowerLoss { .. } => Ok(Course::Ends),
-            Fault::Busy if op == DiskOp::Lock => Err(Failure::Busy),
-            Fault::Full if op != DiskOp::Read => Err(Failure::Full),
-            Fault::IoError => Err(Failure::Io),
-            Fault::ShortWrite if op == DiskOp::Write => Ok(Course::Half),
-            Fault::LyingSync if op == DiskOp::Sync => Ok(Course::Lie),
+        fault.can_strike(op).then_some(match fault {
+            Fault::Busy => Err(Failure::Busy),
+            Fault::Full => Err(Failure::Full),
+            Fault::ShortWrite => Ok(Course::Half),
+            Fault::LyingSync => Ok(Course::Lie),
             Fault::ErrsButDurable => Ok(Course::DoneButFails),
-            _ => return None,
+            Fault::Crash { .. } | Fault::PowerLoss { .. } => Ok(Course::Ends),
+            _ => Err(Failure::Io),
         })
     }
 

@@ -16,7 +16,7 @@ const MOST_BEHIND: Nanos = 250 * NANOS_PER_MILLI;
 const DRIFT: Nanos = 200 * NANOS_PER_MILLI;
 /// A slower answer says too little.
 const SLOWEST: Nanos = 10 * NANOS_PER_SECOND;
-/// One answer within this is enough to sign with: it is off by half of it at most, and any window takes that.
+/// One answer within this is enough to sign with: it is off by half of it at most, which a receive window of a second takes.
 const CLOSE: Nanos = NANOS_PER_SECOND;
 
 /// The exchange's clock minus ours.

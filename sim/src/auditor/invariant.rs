@@ -57,7 +57,7 @@ invariants! {
     I24 "I24" "The strategy hears nothing that has not happened."
     I25 "I25" "A log has one writer; a second instance stops."
     I26 "I26" "While the storage is not trusted nothing opens."
-    I27 "I27" "The same seed gives the same run, and every fault kind and planted bug shows."
+    I27 "I27" "The same seed gives the same run, in another process too."
 }
 
 impl std::fmt::Display for Invariant {

@@ -6,7 +6,7 @@ use alphaengine_core::instrument::Instruments;
 use alphaengine_core::units::{Money, Qty};
 use serde::{Deserialize, Serialize};
 
-use super::plan::DiskFile;
+use super::plan::{DiskFile, DiskOp};
 use super::route::Route;
 
 /// How a connection ends, or does not.
@@ -307,6 +307,18 @@ impl Fault {
             | Fault::SecondInstance
             | Fault::Crash { .. }
             | Fault::PowerLoss { .. } => Subject::Process,
+        }
+    }
+
+    /// Whether an operation of the disk can fail in this way.
+    pub fn can_strike(&self, op: DiskOp) -> bool {
+        match self {
+            Fault::Busy => op == DiskOp::Lock,
+            Fault::Full => op != DiskOp::Read,
+            Fault::ShortWrite => op == DiskOp::Write,
+            Fault::LyingSync => op == DiskOp::Sync,
+            Fault::IoError | Fault::ErrsButDurable | Fault::Crash { .. } | Fault::PowerLoss { .. } => true,
+            _ => false,
         }
     }
 

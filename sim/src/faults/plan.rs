@@ -214,6 +214,11 @@ impl Planned {
                 Err("this kind needs the disk: give `on` a `disk` (open, read, write, truncate, sync, lock, remove)"
                     .to_owned())
             }
+            Subject::DiskOp if !on.disk.is_none_or(|op| self.fault.can_strike(op)) => {
+                Err("no such operation can have this kind: `busy` needs `disk` = lock, `short_write` write, `lying_sync` sync, \
+                     and nothing is `full` for a read"
+                    .to_owned())
+            }
             Subject::Request if on.is_of_frames() || on.is_of_disk() || is_single => {
                 Err("this kind needs requests: give `on` a `method` or a `path` and no `route`".to_owned())
             }
@@ -243,6 +248,9 @@ mod tests {
             (r#"[{"on": {"path": "/x", "route": "market"}, "fault": {"kind": "html"}}]"#, "choose one"),
             (r#"[{"on": {"at_ms": 5, "disk": "sync"}, "fault": {"kind": "crash"}}]"#, "choose one"),
             (r#"[{"on": {"at_ms": 5}, "fault": {"kind": "full"}}]"#, "needs the disk"),
+            (r#"[{"on": {"disk": "write"}, "fault": {"kind": "busy"}}]"#, "`busy` needs `disk` = lock"),
+            (r#"[{"on": {"disk": "read"}, "fault": {"kind": "full"}}]"#, "nothing is `full` for a read"),
+            (r#"[{"on": {"disk": "lock"}, "fault": {"kind": "lying_sync"}}]"#, "no such operation"),
             (r#"[{"on": {"at_ms": 5}, "fault": {"kind": "html"}}]"#, "needs requests"),
             (r#"[{"on": {}, "fault": {"kind": "status", "code": 99}}]"#, "99 is not an HTTP status"),
             (r#"[{"on": {}, "fault": {"kind": "truncate", "file": "db", "keep": 1000}}]"#, "in thousandths"),

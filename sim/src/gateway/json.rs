@@ -1,4 +1,5 @@
-//! JSON on its way out: objects and lists become text as they are said, without a tree in between.
+//! JSON on its way out: objects and lists become text as they are said, without a tree in between. What comes in is read with
+//! `serde_json`.
 
 use std::fmt::Write as _;
 
@@ -30,9 +31,12 @@ impl Json {
         self.0
     }
 
-    /// Adds the fields of another object.
+    /// Adds the fields of another object, of other names.
     pub fn append(&mut self, more: &Json) {
-        let (Some(fields), Some(more)) = (self.0.strip_suffix('}'), more.0.strip_prefix('{')) else { return };
+        let (Some(fields), Some(more)) = (self.0.strip_suffix('}'), more.0.strip_prefix('{')) else {
+            debug_assert!(false, "only objects have fields: {} and {}", self.0, more.0);
+            return;
+        };
         let is_first = fields == "{" || more == "}";
         self.0.truncate(fields.len());
         if !is_first {

@@ -203,7 +203,7 @@ pub fn parse_families(list: &str) -> Result<Vec<&'static str>, String> {
             let known = FAMILIES.iter().map(|family| family.code).chain(Group::ALL.map(Group::name)).chain(["all"]);
             let nearest = known.min_by_key(|known| distance(&lower, &known.to_lowercase())).unwrap_or("all");
             return Err(format!(
-                "`{name}` is no family of faults: did you mean `{nearest}`? There are `all`, F1 to F45, wire, exchange, \
+                "`{name}` is no family of faults: did you mean `{nearest}`? There are `all`, F1 to F45 without F34, wire, exchange, \
                  streams, disk and process"
             ));
         }
