@@ -203,8 +203,14 @@ events! {
     }
     /// The account is being compared with what the exchange says it is.
     ReconcileStarted { reason: String }
-    /// They agree, or were made to. What happened at the exchange before `complete_until` is known.
-    ReconcileFinished { drifts: u64, complete_until: Timestamp }
+    /// They agree, or were made to. What happened at the exchange before `complete_until` is known, and of each symbol, by its number,
+    /// the trades up to the one of `trades_known`: the stream may have told younger ones and passed over some between.
+    ReconcileFinished {
+        drifts: u64,
+        complete_until: Timestamp,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        trades_known: Vec<u64>,
+    }
     /// State and exchange say different things about something. What repairs it follows.
     DriftDetected { kind: DriftKind, subject: String, ours: String, theirs: String }
     /// An open order at the exchange that this store did not know: somebody else's, or one that was believed absent. Of one that is

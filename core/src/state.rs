@@ -462,8 +462,9 @@ impl State {
             Event::ReconcileFinished(event) => {
                 self.met_at.get_or_insert(recorded.at);
                 self.complete_until = Some(event.complete_until);
-                for symbol in &mut self.symbols {
-                    symbol.trades_known = Some(symbol.last_trade_id);
+                let known = event.trades_known.iter().map(Some).chain(std::iter::repeat(None));
+                for (symbol, known) in self.symbols.iter_mut().zip(known) {
+                    symbol.trades_known = Some(known.copied().unwrap_or(symbol.last_trade_id));
                 }
             }
             Event::OrderAdopted(event) => self.adopt(recorded, event)?,

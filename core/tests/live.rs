@@ -596,6 +596,35 @@ mod rounds {
     }
 
     #[test]
+    fn a_trade_that_the_list_hid_is_asked_for_by_the_next_process_although_the_stream_told_a_later_one() {
+        let mut venue = Venue::new();
+        let mut desk = venue.boot(live());
+        let bought = |desk: &mut Desk<MemoryLog>, order_id: u64| {
+            let (name, id) = desk.place(buy("1"));
+            desk.answer(id.unwrap(), Outcome::Placed { order_id });
+            desk.fill(name, "1", "100");
+            desk.state().symbols[BTC.index()].last_trade_id
+        };
+        let listed = bought(&mut desk, 4);
+        venue.trade(desk.now, listed, 4, "1", "100");
+        venue.position("1", "100");
+        venue.holds("9999.96");
+        venue.wait(&mut desk, 40);
+        // A later one comes by the stream; the list is behind, and may hide another between the two.
+        assert!(bought(&mut desk, 5) > listed);
+        venue.position("2", "100");
+        venue.holds("9999.9");
+        venue.wait(&mut desk, 120);
+        assert_eq!(drifts(&desk), ["Balance USDT: 9999.92 / 9999.9"], "the end of the comparison is told");
+        venue.asked.clear();
+        let mut desk = venue.restart(desk, live());
+        venue.wait(&mut desk, 5);
+        let next = format!("trades 0 from {}", listed + 1);
+        assert!(venue.asked.contains(&next), "{:?}", venue.asked);
+        check(&desk);
+    }
+
+    #[test]
     fn a_process_that_begins_with_questions_long_due_is_not_woken_for_ever_at_its_first_instant() {
         let mut venue = Venue::new();
         let mut desk = venue.boot(live());

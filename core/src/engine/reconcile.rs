@@ -329,6 +329,12 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         if known == 0 { 0 } else { known + 1 }
     }
 
+    /// The last trade of each symbol that the exchange's own list told.
+    fn trades_listed(&self) -> Vec<u64> {
+        let listed = self.reconciler.listed.iter().zip(&self.state.symbols);
+        listed.map(|(listed, of)| listed.or(of.trades_known).unwrap_or(of.last_trade_id)).collect()
+    }
+
     /// From when on something may not be known.
     fn complete_until(&self) -> Timestamp {
         let met_at = self.state.met_at.unwrap_or(self.now);
@@ -496,7 +502,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             let is_told = reconciler.is_complete && std::mem::take(&mut reconciler.is_told);
             if is_told || drifts > 0 || is_long {
                 reconciler.trades_told = self.state.trades;
-                self.record(Source::Bot, None, None, ReconcileFinished { drifts, complete_until })?;
+                let trades_known = self.trades_listed();
+                self.record(Source::Bot, None, None, ReconcileFinished { drifts, complete_until, trades_known })?;
             }
         }
         self.schedule();

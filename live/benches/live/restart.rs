@@ -209,7 +209,7 @@ impl Past {
             );
         }
         let complete_until = self.at;
-        self.say(Source::Bot, false, None, ReconcileFinished { drifts: 0, complete_until });
+        self.say(Source::Bot, false, None, ReconcileFinished { drifts: 0, complete_until, trades_known: Vec::new() });
         let (from, to) = (EngineMode::Booting, EngineMode::Running);
         let reason = "the account is what the exchange says".into();
         self.say(Source::Bot, false, None, EngineModeChanged { from, to, reason });
@@ -221,7 +221,7 @@ impl Past {
         self.say(Source::Bot, false, None, LinkChanged { link: LinkUpdate::StreamUp { route } });
         self.say(Source::Bot, false, None, ReconcileStarted { reason: "the PUBLIC streams are up again".into() });
         let complete_until = self.at;
-        self.say(Source::Bot, false, None, ReconcileFinished { drifts: 0, complete_until });
+        self.say(Source::Bot, false, None, ReconcileFinished { drifts: 0, complete_until, trades_known: Vec::new() });
     }
 
     /// What the operator says and the strategy remembers, and a day's end.

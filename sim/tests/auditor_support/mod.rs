@@ -137,7 +137,7 @@ impl Stage {
 
     pub fn compared(&mut self) {
         let complete_until = self.at();
-        self.logs(None, None, ReconcileFinished { drifts: 0, complete_until });
+        self.logs(None, None, ReconcileFinished { drifts: 0, complete_until, trades_known: Vec::new() });
     }
 
     pub fn mode(&mut self, to: EngineMode) {
