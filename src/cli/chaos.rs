@@ -106,10 +106,17 @@ pub fn chaos(args: Args, strategies: &Strategies) -> Result<Exit, Error> {
         return Ok(if is_clean { Exit::Done } else { Exit::No });
     }
     let report = campaign(&prepared)?;
-    if let (1, true, Some(file)) = (options.seeds, report.is_clean(), &options.save) {
-        save_plan(&prepared, file)?;
-    }
-    print(&if json { report.json()? } else { report.text() })?;
+    let saved = match &options.save {
+        Some(file) if report.is_clean() && options.seeds == 1 => {
+            save_plan(&prepared, file)?;
+            format!("plan: {}\n", file.display())
+        }
+        Some(_) if report.is_clean() => {
+            "nothing is saved: no law was broken; with --seeds 1 the plan of that seed is\n".to_owned()
+        }
+        _ => String::new(),
+    };
+    print(&if json { report.json()? } else { report.text() + &saved })?;
     Ok(if report.is_clean() { Exit::Done } else { Exit::No })
 }
 
