@@ -46,9 +46,9 @@ impl Shelf {
         StoreReader::open(self.place())
     }
 
-    /// From now on goes wrong what the plan says.
+    /// From now on goes wrong what the plan says. It is not checked: what an operation cannot have is passed over.
     pub fn plan(&self, json: &str) {
-        let faults = Faults::new(FaultPlan::parse(json).unwrap());
+        let faults = Faults::new(FaultPlan(serde_json::from_str(json).unwrap()));
         self.disk.set_faults(Some(Box::new(Planned(faults))));
     }
 
