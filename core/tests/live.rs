@@ -596,6 +596,30 @@ mod rounds {
     }
 
     #[test]
+    fn an_account_is_not_met_by_an_answer_that_was_long_on_its_way() {
+        let mut venue = Venue::new();
+        let config = live();
+        let (puppet, log) = (Puppet::default(), MemoryLog::new(Encoder::new(scope(), &config.instruments)));
+        let mut desk = Desk::over(Engine::new(config, puppet.clone(), log), puppet, noon());
+        for route in Route::ALL {
+            desk.hear(&ExchangeUpdate::Link(LinkUpdate::StreamUp { route }));
+        }
+        desk.price(BTC, "100");
+        desk.step(Input::Ready);
+        venue.serve_but_snapshot(&mut desk);
+        // Money leaves while the answer, which is of before, is on its way.
+        desk.wait(5 * SECOND);
+        venue.serve(&mut desk);
+        assert!(desk.state().met_at.is_none());
+        venue.holds("7000");
+        venue.wait(&mut desk, 3);
+        assert!(desk.state().met_at.is_some());
+        assert_eq!(desk.engine.account().wallet(), money("7000"));
+        assert_eq!(drifts(&desk), [""; 0]);
+        check(&desk);
+    }
+
+    #[test]
     fn a_trade_that_the_list_hid_is_asked_for_by_the_next_process_although_the_stream_told_a_later_one() {
         let mut venue = Venue::new();
         let mut desk = venue.boot(live());

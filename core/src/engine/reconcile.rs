@@ -49,7 +49,9 @@ impl Default for LiveConfig {
 /// A round that has no answer for so long has failed.
 const ROUND_TIMEOUT: Nanos = NANOS_PER_MINUTE;
 /// Looks of one round; what is still unclear then is looked at in the next.
-const MOST_LOOKS: u32 = 6;
+pub(super) const MOST_LOOKS: u32 = 6;
+/// The account is first met by a snapshot that came within this.
+pub(super) const MET_WITHIN: Nanos = 2 * NANOS_PER_SECOND;
 /// What moved money may be told late, so each question reaches back a little; what is known already is left out.
 const OVERLAP: Nanos = 10 * NANOS_PER_MINUTE;
 /// The same at boot and after a gap: what another process took for the time may have been its clock's.

@@ -1,5 +1,6 @@
 //! What is made of a snapshot: which differences are believed, and the events that make the state agree.
 
+use super::reconcile::{MET_WITHIN, MOST_LOOKS};
 use super::{Engine, Error};
 use crate::command::Actor;
 use crate::event::{
@@ -39,6 +40,12 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
         reconciler.is_watching = false;
         if self.state.met_at.is_none() && self.state.links_down.contains(&Route::Private) {
             // An account is first met with open ears.
+            return Ok(());
+        }
+        let age = self.now.since(reconciler.snapshot_asked_at);
+        if self.state.met_at.is_none() && age > MET_WITHIN && reconciler.looks + 1 < MOST_LOOKS {
+            // What moved while it was on its way would be neither in the opening nor after it.
+            reconciler.again = true;
             return Ok(());
         }
         let mut touched = std::mem::take(&mut reconciler.touched);
