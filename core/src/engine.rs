@@ -574,13 +574,14 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     }
 
     fn persist(&mut self) -> Result<(), Error> {
+        // Before the answer that it was done, so that who reads the answer finds it done.
+        if std::mem::take(&mut self.rebuild) {
+            self.log.rebuild_projections()?;
+        }
         self.log.append(&self.recorded)?;
         self.recorded.clear();
         if self.config.commit_each_step && !planted::has(Bug::SendBeforePersist) {
             self.log.commit()?;
-        }
-        if std::mem::take(&mut self.rebuild) {
-            self.log.rebuild_projections()?;
         }
         Ok(())
     }

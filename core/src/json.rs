@@ -1,7 +1,8 @@
 //! JSON that is read from bytes in place: texts without escapes are slices of the bytes, objects are lists of their fields.
 //!
-//! What is read, what is refused and what an error says is as with `serde_json::Value`; so are numbers. It is for reading: the
-//! gateway of the simulated exchange, which writes, has a writer of its own.
+//! What is read, what is refused and what an error says is as with `serde_json::Value`; so are numbers. Unlike there, a name that
+//! stands twice stays twice, also when it is shown, and objects are equal only with their fields in the same order. It is for
+//! reading: the gateway of the simulated exchange, which writes, has a writer of its own.
 
 use std::borrow::Cow;
 use std::fmt;

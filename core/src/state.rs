@@ -462,9 +462,10 @@ impl State {
             Event::ReconcileFinished(event) => {
                 self.met_at.get_or_insert(recorded.at);
                 self.complete_until = Some(event.complete_until);
-                let known = event.trades_known.iter().map(Some).chain(std::iter::repeat(None));
-                for (symbol, known) in self.symbols.iter_mut().zip(known) {
-                    symbol.trades_known = Some(known.copied().unwrap_or(symbol.last_trade_id));
+                for (index, symbol) in self.symbols.iter_mut().enumerate() {
+                    // Logs of earlier versions do not say it.
+                    let known = event.trades_known.get(index).copied();
+                    symbol.trades_known = Some(known.unwrap_or(symbol.last_trade_id));
                 }
             }
             Event::OrderAdopted(event) => self.adopt(recorded, event)?,

@@ -49,7 +49,7 @@ impl Default for LiveConfig {
 /// A round that has no answer for so long has failed.
 const ROUND_TIMEOUT: Nanos = NANOS_PER_MINUTE;
 /// Looks of one round; what is still unclear then is looked at in the next.
-pub(super) const MOST_LOOKS: u32 = 6;
+const MOST_LOOKS: u32 = 6;
 /// The account is first met by a snapshot that came within this.
 pub(super) const MET_WITHIN: Nanos = 2 * NANOS_PER_SECOND;
 /// What moved money may be told late, so each question reaches back a little; what is known already is left out.
@@ -194,6 +194,11 @@ impl Reconciler {
         }
     }
 
+    /// Whether what is unclear after this look waits for the next round.
+    pub fn is_last_look(&self) -> bool {
+        self.looks + 1 >= MOST_LOOKS
+    }
+
     pub fn is_always_crossed(&self) -> bool {
         self.crossed >= MOST_CROSSED
     }
@@ -325,16 +330,14 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
 
     /// The first trade that may not be known; 0 where there has never been one.
     fn trades_from(&self, symbol: SymbolId) -> u64 {
-        let of = &self.state.symbols[symbol.index()];
-        let listed = self.reconciler.listed[symbol.index()];
-        let known = listed.or(of.trades_known).unwrap_or(of.last_trade_id);
-        if known == 0 { 0 } else { known + 1 }
+        let listed = self.last_listed(symbol);
+        if listed == 0 { 0 } else { listed + 1 }
     }
 
-    /// The last trade of each symbol that the exchange's own list told.
-    fn trades_listed(&self) -> Vec<u64> {
-        let listed = self.reconciler.listed.iter().zip(&self.state.symbols);
-        listed.map(|(listed, of)| listed.or(of.trades_known).unwrap_or(of.last_trade_id)).collect()
+    /// The last trade up to which the exchange's own list was read.
+    fn last_listed(&self, symbol: SymbolId) -> u64 {
+        let of = &self.state.symbols[symbol.index()];
+        self.reconciler.listed[symbol.index()].or(of.trades_known).unwrap_or(of.last_trade_id)
     }
 
     /// From when on something may not be known.
@@ -453,7 +456,7 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     }
 
     fn conclude(&mut self) -> Result<(), Error> {
-        let is_last = self.reconciler.looks + 1 >= MOST_LOOKS;
+        let is_last = self.reconciler.is_last_look();
         for (id, (filled, standing)) in self.reconciler.closing.clone() {
             let Some(order) = self.state.orders.get(&id).copied() else {
                 self.reconciler.closing.remove(&id);
@@ -504,7 +507,8 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
             let is_told = reconciler.is_complete && std::mem::take(&mut reconciler.is_told);
             if is_told || drifts > 0 || is_long {
                 reconciler.trades_told = self.state.trades;
-                let trades_known = self.trades_listed();
+                let symbols = (0..self.state.symbols.len()).map(|index| SymbolId(index as u16));
+                let trades_known = symbols.map(|symbol| self.last_listed(symbol)).collect();
                 self.record(Source::Bot, None, None, ReconcileFinished { drifts, complete_until, trades_known })?;
             }
         }

@@ -1,6 +1,6 @@
 //! What is made of a snapshot: which differences are believed, and the events that make the state agree.
 
-use super::reconcile::{MET_WITHIN, MOST_LOOKS};
+use super::reconcile::MET_WITHIN;
 use super::{Engine, Error};
 use crate::command::Actor;
 use crate::event::{
@@ -38,18 +38,18 @@ impl<S: Strategy, L: EventLog> Engine<S, L> {
     pub(super) fn judge(&mut self, snapshot: &AccountSnapshot) -> Result<(), Error> {
         let reconciler = &mut self.reconciler;
         reconciler.is_watching = false;
-        if self.state.met_at.is_none() && self.state.links_down.contains(&Route::Private) {
+        let is_new = self.state.met_at.is_none();
+        if is_new && self.state.links_down.contains(&Route::Private) {
             // An account is first met with open ears.
             return Ok(());
         }
-        let age = self.now.since(reconciler.snapshot_asked_at);
-        if self.state.met_at.is_none() && age > MET_WITHIN && reconciler.looks + 1 < MOST_LOOKS {
+        let is_old = self.now.since(reconciler.snapshot_asked_at) > MET_WITHIN;
+        if is_new && is_old && !reconciler.is_last_look() {
             // What moved while it was on its way would be neither in the opening nor after it.
             reconciler.again = true;
             return Ok(());
         }
         let mut touched = std::mem::take(&mut reconciler.touched);
-        let is_new = self.state.met_at.is_none();
         // What cannot be judged now is looked at again where something rests on it.
         reconciler.again |= touched != Touched::default() && (reconciler.is_told || is_new);
         for order in &snapshot.orders {

@@ -1,5 +1,5 @@
--- The event store, version 3, as a new file gets it. Amounts in columns that end in `_e8` are integers of 1e-8; `ts` and other times are nanoseconds
--- since 1970 UTC (`datetime(ts / 1000000000, 'unixepoch')` shows one). Decimals elsewhere are exact text.
+-- The event store, version 3, as a new file gets it. Amounts in columns that end in `_e8` are integers of 1e-8; `ts` and other
+-- times are nanoseconds since 1970 UTC (`datetime(ts / 1000000000, 'unixepoch')` shows one). Decimals elsewhere are exact text.
 
 -- One row a run: what is constant while it lasts.
 CREATE TABLE session (

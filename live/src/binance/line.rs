@@ -348,6 +348,9 @@ impl Line {
     fn doubt_clock(&mut self) {
         self.clock.doubt();
         self.asked_before_doubt = HttpId(self.last_http);
+        // A question that waits because the one before it had no answer waits no longer.
+        let waiting = self.queue.iter_mut().filter(|call| call.purpose == Purpose::Time);
+        waiting.for_each(|call| call.due = Timestamp::MIN);
         self.measure();
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use alphaengine_core::store::hex;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::pkcs8::DecodePrivateKey;
@@ -75,12 +76,7 @@ impl Signer {
             Kind::Hmac(mac) => {
                 let mut mac = mac.clone();
                 mac.update(payload.as_bytes());
-                mac.finalize().into_bytes().iter().fold(String::with_capacity(64), |mut hex, byte| {
-                    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-                    hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
-                    hex.push(char::from(DIGITS[usize::from(byte & 15)]));
-                    hex
-                })
+                hex(&mac.finalize().into_bytes())
             }
             Kind::Ed25519(key) => encoded(&STANDARD.encode(key.sign(payload.as_bytes()).to_bytes())),
         }

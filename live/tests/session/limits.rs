@@ -73,6 +73,24 @@ fn a_time_that_was_asked_for_before_the_refusal_does_not_repair_the_clock() {
 }
 
 #[test]
+fn a_doubted_clock_does_not_wait_out_the_pause_after_questions_without_an_answer() {
+    let mut world = World::ready(config());
+    world.pass(30 * SECOND);
+    for seconds in 1..=5 {
+        world.respond("/fapi/v1/time", Err(TransportError::Lost("reset".into())));
+        world.pass(if seconds < 5 { seconds * SECOND } else { 0 });
+    }
+    let asked = world.trace("/fapi/v1/time").len();
+    world.offset = 5_000 * MS;
+    world.request(cancel("ae-1"));
+    world.answer("/fapi/v1/order", 400, ILL_TIMED);
+    assert_eq!(world.trace("/fapi/v1/time").len(), asked + 1, "five seconds are not over");
+    world.answer_time();
+    let stamps = stamps(&world, "/fapi/v1/order");
+    assert_eq!(stamps[1] - stamps[0], 5_000);
+}
+
+#[test]
 fn what_the_clock_signed_before_it_was_measured_is_signed_anew_and_doubts_nothing() {
     let mut world = World::ready(config());
     let at = world.at.millis();

@@ -6,11 +6,11 @@ use alphaengine_core::units::{Money, Timestamp};
 
 use super::encode::{amount, decimal, number};
 use super::error::ApiError;
-use super::json::{Json, json};
+use super::json::{JsonText, json};
 use super::{Call, Gateway};
 use crate::exchange::AccountFigures;
 
-type Answer = Result<Json, ApiError>;
+type Answer = Result<JsonText, ApiError>;
 
 /// v2: all symbols, with leverage and margin type.
 pub(super) fn legacy_account(gateway: &mut Gateway, _: &Call<'_>) -> Answer {
@@ -21,7 +21,7 @@ pub(super) fn legacy_account(gateway: &mut Gateway, _: &Call<'_>) -> Answer {
         "tradeGroupId": -1,
     });
     account.append(&gateway.totals(&figures));
-    let positions: Vec<Json> = gateway
+    let positions: Vec<JsonText> = gateway
         .shown_positions(false)
         .into_iter()
         .map(|(symbol, side)| {
@@ -50,7 +50,8 @@ pub(super) fn account(gateway: &mut Gateway, _: &Call<'_>) -> Answer {
     let figures = gateway.exchange.account_figures();
     let mut account = gateway.totals(&figures);
     let shown = gateway.shown_positions(true);
-    let positions: Vec<Json> = shown.into_iter().map(|(symbol, side)| gateway.account_position(symbol, side)).collect();
+    let positions: Vec<JsonText> =
+        shown.into_iter().map(|(symbol, side)| gateway.account_position(symbol, side)).collect();
     account.append(&json!({"assets": [gateway.asset(&figures, false)], "positions": positions}));
     Ok(account)
 }
@@ -94,7 +95,7 @@ pub(super) fn brackets(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
                 "notionalCap": number(bracket.cap.steps()), "notionalFloor": number(bracket.floor.steps()),
                 "maintMarginRatio": number(bracket.mmr.steps()), "cum": number(bracket.cum.steps())})
         });
-        json!({"symbol": contract.name, "brackets": rows.collect::<Vec<Json>>()})
+        json!({"symbol": contract.name, "brackets": rows.collect::<Vec<JsonText>>()})
     })
 }
 
@@ -182,7 +183,7 @@ fn withdrawable(figures: &AccountFigures) -> Money {
 }
 
 impl Gateway {
-    fn tell_config(&mut self, change: &Json) {
+    fn tell_config(&mut self, change: &JsonText) {
         let now = self.market_millis();
         let mut event = json!({"E": now, "T": now});
         event.append(change);
@@ -191,7 +192,7 @@ impl Gateway {
         }
     }
 
-    fn totals(&self, figures: &AccountFigures) -> Json {
+    fn totals(&self, figures: &AccountFigures) -> JsonText {
         json!({
             "totalInitialMargin": amount(figures.initial()), "totalMaintMargin": amount(figures.maintenance),
             "totalWalletBalance": amount(figures.wallet), "totalUnrealizedProfit": amount(figures.unrealized),
@@ -204,7 +205,7 @@ impl Gateway {
         })
     }
 
-    fn asset(&self, figures: &AccountFigures, is_legacy: bool) -> Json {
+    fn asset(&self, figures: &AccountFigures, is_legacy: bool) -> JsonText {
         let mut asset = json!({
             "asset": self.exchange.config().asset.as_str(), "walletBalance": amount(figures.wallet),
             "unrealizedProfit": amount(figures.unrealized), "marginBalance": amount(figures.margin_balance()),
@@ -221,7 +222,7 @@ impl Gateway {
         asset
     }
 
-    fn account_position(&self, symbol: alphaengine_core::market::SymbolId, side: PositionSide) -> Json {
+    fn account_position(&self, symbol: alphaengine_core::market::SymbolId, side: PositionSide) -> JsonText {
         let contract = self.contract(symbol);
         let figures = self.exchange.position_figures(symbol, side);
         let holding = self.ledger.holding(symbol, side);

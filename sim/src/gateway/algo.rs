@@ -6,7 +6,7 @@ use alphaengine_core::units::{NANOS_PER_DAY, Qty, Rate, Timestamp};
 
 use super::encode::Digits;
 use super::error::ApiError;
-use super::json::{Json, json};
+use super::json::{JsonText, json};
 use super::market_data::span;
 use super::orders::{position_side, prevention, side, working_type};
 use super::records::AlgoRecord;
@@ -14,7 +14,7 @@ use super::request::Params;
 use super::user_events::{good_till, stp_name, tif_name, trailing_texts, working_name};
 use super::{Call, Gateway, Intent};
 
-type Answer = Result<Json, ApiError>;
+type Answer = Result<JsonText, ApiError>;
 
 pub(super) fn place(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     let intent = gateway.algo_intent(call.params)?;
@@ -146,7 +146,7 @@ impl Gateway {
     }
 
     /// A conditional order; a query tells of its child too.
-    fn algo_report(&self, algo: &AlgoRecord, is_query: bool) -> Json {
+    fn algo_report(&self, algo: &AlgoRecord, is_query: bool) -> JsonText {
         let spec = &algo.spec;
         let contract = self.contract(spec.symbol);
         let digits: Digits = contract.digits;

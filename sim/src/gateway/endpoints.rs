@@ -1,7 +1,7 @@
 //! Every endpoint with its security and weight (`binance-usdm.md` section 3).
 
 use super::error::ApiError;
-use super::json::Json;
+use super::json::JsonText;
 use super::request::Params;
 use super::{Call, Gateway};
 use super::{
@@ -61,7 +61,7 @@ impl Weight {
     }
 }
 
-type Handler = fn(&mut Gateway, &Call<'_>) -> Result<Json, ApiError>;
+type Handler = fn(&mut Gateway, &Call<'_>) -> Result<JsonText, ApiError>;
 
 /// One method of one path.
 pub(super) struct Endpoint {

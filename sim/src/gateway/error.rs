@@ -2,7 +2,7 @@
 
 use alphaengine_core::exchange::ExchangeError;
 
-use super::json::{Json, json};
+use super::json::{JsonText, json};
 /// A refusal on its way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ApiError {
@@ -44,7 +44,7 @@ impl ApiError {
     }
 
     /// `{"code":...,"msg":"..."}`
-    pub fn body(&self) -> Json {
+    pub fn body(&self) -> JsonText {
         json!({"code": self.code, "msg": self.message})
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::encode::decimal;
 use super::error::ApiError;
-use super::json::Json;
+use super::json::JsonText;
 use super::{Call, Contract, Gateway};
 
 /// When the first contracts were listed, for those of which nothing is known.
@@ -13,7 +13,7 @@ const ONBOARD: i64 = 1_569_398_400_000;
 /// The delivery of a contract that is never delivered.
 const NEVER: i64 = 4_133_404_800_000;
 
-pub(super) fn show(gateway: &mut Gateway, _: &Call<'_>) -> Result<Json, ApiError> {
+pub(super) fn show(gateway: &mut Gateway, _: &Call<'_>) -> Result<JsonText, ApiError> {
     let now = gateway.server_time().millis();
     if let Some(mut given) = gateway.config.exchange_info.clone()
         && let Some(fields) = given.as_object_mut()

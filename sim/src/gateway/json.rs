@@ -10,17 +10,17 @@ const USUAL: usize = 640;
 
 /// A text that is JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Json(String);
+pub(super) struct JsonText(String);
 
-impl Json {
-    pub fn of<T: Written + ?Sized>(value: &T) -> Json {
+impl JsonText {
+    pub fn of<T: Written + ?Sized>(value: &T) -> JsonText {
         let mut text = String::new();
         value.write(&mut text);
-        Json(text)
+        JsonText(text)
     }
 
-    pub fn null() -> Json {
-        Json("null".to_owned())
+    pub fn null() -> JsonText {
+        JsonText("null".to_owned())
     }
 
     pub fn as_str(&self) -> &str {
@@ -32,7 +32,7 @@ impl Json {
     }
 
     /// Adds the fields of another object, of other names.
-    pub fn append(&mut self, more: &Json) {
+    pub fn append(&mut self, more: &JsonText) {
         let (Some(fields), Some(more)) = (self.0.strip_suffix('}'), more.0.strip_prefix('{')) else {
             debug_assert!(false, "only objects have fields: {} and {}", self.0, more.0);
             return;
@@ -46,15 +46,15 @@ impl Json {
     }
 }
 
-impl From<Value> for Json {
-    fn from(value: Value) -> Json {
-        Json(value.to_string())
+impl From<Value> for JsonText {
+    fn from(value: Value) -> JsonText {
+        JsonText(value.to_string())
     }
 }
 
 /// A list.
-impl FromIterator<Json> for Json {
-    fn from_iter<I: IntoIterator<Item = Json>>(elements: I) -> Json {
+impl FromIterator<JsonText> for JsonText {
+    fn from_iter<I: IntoIterator<Item = JsonText>>(elements: I) -> JsonText {
         let mut list = Composer::list();
         elements.into_iter().for_each(|element| list.element(&element));
         list.end()
@@ -97,9 +97,9 @@ impl Composer {
         value.write(&mut self.text);
     }
 
-    pub fn end(mut self) -> Json {
+    pub fn end(mut self) -> JsonText {
         self.text.push(self.end);
-        Json(self.text)
+        JsonText(self.text)
     }
 
     fn separate(&mut self) {
@@ -139,7 +139,7 @@ impl Written for bool {
     }
 }
 
-impl Written for Json {
+impl Written for JsonText {
     fn write(&self, text: &mut String) {
         text.push_str(&self.0);
     }
@@ -232,7 +232,7 @@ macro_rules! json {
         json!(@elements list $($elements)*);
         list.end()
     }};
-    ($value:expr) => { $crate::gateway::json::Json::of(&$value) };
+    ($value:expr) => { $crate::gateway::json::JsonText::of(&$value) };
 }
 pub(super) use json;
 
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_as_what_was_meant() {
-        let rows: Vec<Json> = (1_u64..3).map(|id| json!({"id": id})).collect();
+        let rows: Vec<JsonText> = (1_u64..3).map(|id| json!({"id": id})).collect();
         let written = json!({
             "text": "a \"quoted\" \\ line\n", "whole": -7, "is": true, "nothing": null, "rows": rows,
             "in": {"deep": [1, "two", {"three": 3}], "empty": {}}, "none": [], "some": ["x"],
@@ -258,8 +258,8 @@ mod tests {
     fn fields_are_appended_also_to_nothing() {
         for (first, second) in [("{}", "{}"), (r#"{"a":1}"#, "{}"), ("{}", r#"{"b":2}"#), (r#"{"a":1}"#, r#"{"b":2}"#)]
         {
-            let mut object = Json(first.to_owned());
-            object.append(&Json(second.to_owned()));
+            let mut object = JsonText(first.to_owned());
+            object.append(&JsonText(second.to_owned()));
             let read: Value = serde_json::from_str(object.as_str()).unwrap();
             let fields = usize::from(first != "{}") + usize::from(second != "{}");
             assert_eq!(read.as_object().unwrap().len(), fields, "{}", object.as_str());

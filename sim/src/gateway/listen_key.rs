@@ -6,7 +6,7 @@ use alphaengine_core::units::{Nanos, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
-use super::json::{Json, json};
+use super::json::{JsonText, json};
 use super::{Call, Gateway};
 
 /// The account's key.
@@ -42,12 +42,12 @@ impl ListenKeys {
     }
 }
 
-pub(super) fn create(gateway: &mut Gateway, _: &Call<'_>) -> Result<Json, ApiError> {
+pub(super) fn create(gateway: &mut Gateway, _: &Call<'_>) -> Result<JsonText, ApiError> {
     let key = gateway.keys.create(gateway.wall, gateway.config.listen_key_life);
     Ok(json!({"listenKey": key}))
 }
 
-pub(super) fn keep(gateway: &mut Gateway, _: &Call<'_>) -> Result<Json, ApiError> {
+pub(super) fn keep(gateway: &mut Gateway, _: &Call<'_>) -> Result<JsonText, ApiError> {
     if gateway.keys.active(gateway.wall).is_none() {
         return Err(ApiError::new(-1125, "This listenKey does not exist."));
     }
@@ -55,7 +55,7 @@ pub(super) fn keep(gateway: &mut Gateway, _: &Call<'_>) -> Result<Json, ApiError
     Ok(json!({"listenKey": key}))
 }
 
-pub(super) fn delete(gateway: &mut Gateway, _: &Call<'_>) -> Result<Json, ApiError> {
+pub(super) fn delete(gateway: &mut Gateway, _: &Call<'_>) -> Result<JsonText, ApiError> {
     gateway.keys.expire(gateway.wall, true);
     Ok(json!({}))
 }

@@ -6,11 +6,11 @@ use alphaengine_core::units::Timestamp;
 use super::candles::{Candle, Interval};
 use super::encode::{amount, decimal};
 use super::error::ApiError;
-use super::json::{Json, json};
+use super::json::{JsonText, json};
 use super::request::Params;
 use super::{Call, Gateway};
 
-type Answer = Result<Json, ApiError>;
+type Answer = Result<JsonText, ApiError>;
 
 pub(super) fn ping(_: &mut Gateway, _: &Call<'_>) -> Answer {
     Ok(json!({}))
@@ -29,7 +29,7 @@ pub(super) fn depth(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     let (contract, tape) = (gateway.contract(symbol), gateway.tape(symbol));
     let ladder = tape.ladder(&contract.instrument);
     let digits = contract.digits;
-    let side = |levels: &[(alphaengine_core::units::Price, alphaengine_core::units::Qty)]| -> Vec<Json> {
+    let side = |levels: &[(alphaengine_core::units::Price, alphaengine_core::units::Qty)]| -> Vec<JsonText> {
         let levels = levels.iter().take(usize::try_from(limit).unwrap_or(0));
         levels.map(|(price, qty)| json!([digits.price(*price), digits.qty(*qty)])).collect()
     };
@@ -129,7 +129,7 @@ pub(super) fn funding_rates(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     let (start, end) = span(call.params)?;
     let (from, until) = (start.unwrap_or(Timestamp::MIN), end.unwrap_or(Timestamp::MAX));
     let wanted = gateway.contracts.iter().filter(|contract| symbol.is_none_or(|symbol| symbol == contract.id));
-    let mut rows: Vec<(Timestamp, Json)> = Vec::new();
+    let mut rows: Vec<(Timestamp, JsonText)> = Vec::new();
     for contract in wanted {
         let settlements = gateway.tape(contract.id).settlements.iter();
         let settlements = settlements.filter(|settlement| (from..=until).contains(&settlement.at));
@@ -180,7 +180,7 @@ impl Gateway {
         Ok(rows.iter().map(|candle| self.candle_row(symbol, interval, candle, kind)).collect())
     }
 
-    fn candle_row(&self, symbol: SymbolId, interval: Interval, candle: &Candle, kind: Kind) -> Json {
+    fn candle_row(&self, symbol: SymbolId, interval: Interval, candle: &Candle, kind: Kind) -> JsonText {
         let digits = self.contract(symbol).digits;
         let price = |price| if kind == Kind::Premium { "0.00000000".to_owned() } else { digits.price(price) };
         let (volume, quote, taken, taken_quote) = match kind {
@@ -205,7 +205,7 @@ impl Gateway {
         ])
     }
 
-    fn premium(&self, symbol: SymbolId) -> Json {
+    fn premium(&self, symbol: SymbolId) -> JsonText {
         let (contract, tape) = (self.contract(symbol), self.tape(symbol));
         let price = decimal(tape.mark_price().steps(), 8);
         let now = self.market_now();
@@ -215,7 +215,7 @@ impl Gateway {
     }
 
     /// An object with a symbol, a list without.
-    pub(super) fn one_or_all(&self, params: &Params, one: impl Fn(SymbolId) -> Json) -> Answer {
+    pub(super) fn one_or_all(&self, params: &Params, one: impl Fn(SymbolId) -> JsonText) -> Answer {
         match self.symbol_if_any(params)? {
             Some(symbol) => Ok(one(symbol)),
             None => Ok(self.contracts.iter().map(|contract| one(contract.id)).collect()),

@@ -59,7 +59,7 @@ pub use self::wire::{ConnectionId, Frame, GatewayConfig, Request, Response};
 
 use self::encode::Digits;
 use self::error::ApiError;
-use self::json::{Json, json};
+use self::json::{JsonText, json};
 use self::ledger::Ledger;
 use self::limits::Limits;
 use self::listen_key::ListenKeys;
@@ -212,7 +212,7 @@ impl Gateway {
         endpoint: &endpoints::Endpoint,
         request: &Request<'_>,
         params: &Params,
-    ) -> Result<Json, ApiError> {
+    ) -> Result<JsonText, ApiError> {
         let wall = self.wall;
         self.limits.ask(wall, endpoint.weight.of(params))?;
         if endpoint.weight == endpoints::Weight::Funding {

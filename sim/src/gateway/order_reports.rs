@@ -5,7 +5,7 @@ use alphaengine_core::units::{NANOS_PER_DAY, Rounding, Timestamp};
 
 use super::encode::{amount, decimal};
 use super::error::ApiError;
-use super::json::{Json, json};
+use super::json::{JsonText, json};
 use super::ledger::{Income, OwnTrade};
 use super::market_data::span;
 use super::orders::named_order;
@@ -13,7 +13,7 @@ use super::records::{OrderRecord, Status};
 use super::user_events::{good_till, stp_name, tif_name, working_name};
 use super::{Call, Gateway};
 
-type Answer = Result<Json, ApiError>;
+type Answer = Result<JsonText, ApiError>;
 
 pub(super) fn order(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     let symbol = gateway.symbol(call.params)?;
@@ -114,12 +114,12 @@ pub(super) fn amendments(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
 
 pub(super) fn order_limits(gateway: &mut Gateway, _: &Call<'_>) -> Answer {
     let listed = gateway.limits.listed();
-    Ok(listed.as_array().into_iter().flatten().skip(1).map(Json::of).collect())
+    Ok(listed.as_array().into_iter().flatten().skip(1).map(JsonText::of).collect())
 }
 
 impl Gateway {
     /// The acknowledgement of November 2026: without `avgPrice` and `cumQuote`.
-    pub(super) fn acknowledgement(&self, order: &OrderRecord) -> Json {
+    pub(super) fn acknowledgement(&self, order: &OrderRecord) -> JsonText {
         let spec = &order.spec;
         let contract = self.contract(spec.symbol);
         let digits = contract.digits;
@@ -139,7 +139,7 @@ impl Gateway {
     }
 
     /// ACK does not wait for the matching: the order is new and nothing is filled.
-    pub(super) fn fresh_acknowledgement(&self, order: &OrderRecord) -> Json {
+    pub(super) fn fresh_acknowledgement(&self, order: &OrderRecord) -> JsonText {
         let fresh = OrderRecord {
             status: Status::New,
             filled: alphaengine_core::units::Qty::ZERO,
@@ -150,20 +150,20 @@ impl Gateway {
     }
 
     /// RESULT: what clients that ask for it read besides.
-    pub(super) fn result(&self, order: &OrderRecord) -> Json {
+    pub(super) fn result(&self, order: &OrderRecord) -> JsonText {
         let mut result = self.acknowledgement(order);
         result.append(&self.sums(order));
         result
     }
 
     /// The answer to a query.
-    pub(super) fn report(&self, order: &OrderRecord) -> Json {
+    pub(super) fn report(&self, order: &OrderRecord) -> JsonText {
         let mut report = self.result(order);
         report.append(&json!({"time": order.created.millis(), "pair": self.contract(order.spec.symbol).name}));
         report
     }
 
-    fn sums(&self, order: &OrderRecord) -> Json {
+    fn sums(&self, order: &OrderRecord) -> JsonText {
         let digits = self.contract(order.spec.symbol).digits;
         let quote = alphaengine_core::units::Money::saturating_from_exact(order.quote, Rounding::HalfEven);
         let average = order.average_price();
@@ -171,7 +171,7 @@ impl Gateway {
         json!({"avgPrice": average, "cumQuote": decimal(quote.steps(), 0)})
     }
 
-    fn trade_report(&self, trade: &OwnTrade) -> Json {
+    fn trade_report(&self, trade: &OwnTrade) -> JsonText {
         let found = self.symbols.get(trade.symbol.as_str()).copied().unwrap_or(SymbolId(0));
         let digits = self.contract(found).digits;
         let quote = trade.price.notional(trade.qty, Rounding::HalfEven).unwrap_or_default();
@@ -185,7 +185,7 @@ impl Gateway {
         })
     }
 
-    fn income_report(&self, row: &Income) -> Json {
+    fn income_report(&self, row: &Income) -> JsonText {
         let symbol = row.symbol.map_or("", |symbol| self.contract(symbol).name.as_str());
         json!({
             "symbol": symbol, "incomeType": row.kind, "income": amount(row.amount),

@@ -10,12 +10,12 @@ use alphaengine_core::units::{NANOS_PER_MILLI, Price, Qty};
 use serde_json::Value;
 
 use super::error::ApiError;
-use super::json::{Json, json};
+use super::json::{JsonText, json};
 use super::records::OrderRecord;
 use super::request::Params;
 use super::{Call, Gateway, Intent};
 
-type Answer = Result<Json, ApiError>;
+type Answer = Result<JsonText, ApiError>;
 
 /// Orders of one batch.
 const BATCH: usize = 5;

@@ -1,10 +1,10 @@
 //! What clients ask of the other Binances when they start: enough to let them go on.
 
 use super::error::ApiError;
-use super::json::{Json, json};
+use super::json::{JsonText, json};
 use super::{Call, Gateway};
 
-type Answer = Result<Json, ApiError>;
+type Answer = Result<JsonText, ApiError>;
 
 /// Spot and COIN-M list nothing.
 pub(super) fn empty_exchange_info(gateway: &mut Gateway, _: &Call<'_>) -> Answer {

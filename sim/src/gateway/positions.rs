@@ -7,11 +7,11 @@ use alphaengine_core::units::Money;
 use super::account::isolated_margin;
 use super::encode::{amount, decimal};
 use super::error::ApiError;
-use super::json::{Composer, Json, json};
+use super::json::{Composer, JsonText, json};
 use super::orders::position_side;
 use super::{Call, Gateway};
 
-type Answer = Result<Json, ApiError>;
+type Answer = Result<JsonText, ApiError>;
 
 /// v3: symbols with a position or open orders only.
 pub(super) fn risk(gateway: &mut Gateway, call: &Call<'_>) -> Answer {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use alphaengine_core::units::{NANOS_PER_SECOND, Nanos, Timestamp};
 
-use super::json::Json;
+use super::json::JsonText;
 use super::topic::{Key, Topic};
 use super::{ConnectionId, Frame};
 
@@ -276,6 +276,6 @@ impl Sockets {
 }
 
 fn wrapped(name: &str, payload: &str) -> String {
-    let name = Json::of(name);
+    let name = JsonText::of(name);
     format!("{{\"stream\":{},\"data\":{payload}}}", name.as_str())
 }

@@ -4,7 +4,7 @@ use alphaengine_core::units::Timestamp;
 use serde_json::Value;
 
 use super::error::ApiError;
-use super::json::{Json, json};
+use super::json::{JsonText, json};
 use super::request::{decode, decode_pairs};
 use super::sockets::{Connection, Door};
 use super::topic::{Key, Topic};
@@ -101,7 +101,7 @@ impl Gateway {
         self.sockets.send(id, answer.into_string());
     }
 
-    fn control(&mut self, id: ConnectionId, frame: &Value) -> Result<Json, (i32, String)> {
+    fn control(&mut self, id: ConnectionId, frame: &Value) -> Result<JsonText, (i32, String)> {
         let method = frame.get("method").and_then(Value::as_str).unwrap_or_default();
         let params = frame.get("params").and_then(Value::as_array);
         let names = || -> Result<Vec<String>, (i32, String)> {
@@ -114,14 +114,14 @@ impl Gateway {
                 for name in names()? {
                     self.subscribe(id, &name);
                 }
-                Ok(Json::null())
+                Ok(JsonText::null())
             }
             "UNSUBSCRIBE" => {
                 for name in names()? {
                     let key = self.topic(&name);
                     self.sockets.unsubscribe(id, &name, key);
                 }
-                Ok(Json::null())
+                Ok(JsonText::null())
             }
             "LIST_SUBSCRIPTIONS" => Ok(json!(self.sockets.get(id).map(|connection| connection.streams.clone()))),
             "SET_PROPERTY" => {
@@ -132,9 +132,9 @@ impl Gateway {
                     (_, None) => Err((1, "Invalid value type: expected a boolean".to_owned())),
                     (Some(connection), Some(combined)) => {
                         connection.combined = combined;
-                        Ok(Json::null())
+                        Ok(JsonText::null())
                     }
-                    (None, _) => Ok(Json::null()),
+                    (None, _) => Ok(JsonText::null()),
                 }
             }
             "GET_PROPERTY" => Ok(json!(self.sockets.get(id).is_some_and(|connection| connection.combined))),

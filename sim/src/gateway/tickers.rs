@@ -6,10 +6,10 @@ use alphaengine_core::units::{NANOS_PER_DAY, Price, Rate, Rounding, SCALE, Times
 use super::candles::Candle;
 use super::encode::{amount, average, decimal};
 use super::error::ApiError;
-use super::json::{Json, json};
+use super::json::{JsonText, json};
 use super::{Call, Gateway};
 
-type Answer = Result<Json, ApiError>;
+type Answer = Result<JsonText, ApiError>;
 
 pub(super) fn day(gateway: &mut Gateway, call: &Call<'_>) -> Answer {
     let one = |symbol| gateway.day_ticker(symbol);
@@ -58,7 +58,7 @@ impl Gateway {
         Day { candle, change, percent, weighted }
     }
 
-    fn day_ticker(&self, symbol: SymbolId) -> Json {
+    fn day_ticker(&self, symbol: SymbolId) -> JsonText {
         let (contract, tape) = (self.contract(symbol), self.tape(symbol));
         let digits = contract.digits;
         let Day { candle, change, percent, weighted } = self.day_of(symbol);
@@ -75,7 +75,7 @@ impl Gateway {
     }
 
     /// `<s>@ticker` and `<s>@miniTicker`.
-    pub(super) fn ticker_event(&self, symbol: SymbolId, at: Timestamp, is_mini: bool) -> Json {
+    pub(super) fn ticker_event(&self, symbol: SymbolId, at: Timestamp, is_mini: bool) -> JsonText {
         let (contract, tape) = (self.contract(symbol), self.tape(symbol));
         let digits = contract.digits;
         let Day { candle, change, percent, weighted } = self.day_of(symbol);

@@ -9,7 +9,7 @@ use alphaengine_core::units::{Money, Rounding, Timestamp};
 
 use super::Gateway;
 use super::encode::{amount, decimal};
-use super::json::{Json, json};
+use super::json::{JsonText, json};
 use super::records::{AlgoStatus, OrderRecord, tif_of};
 
 impl Gateway {
@@ -30,7 +30,7 @@ impl Gateway {
         execution: &str,
         fill: Option<&Fill>,
         er: &str,
-    ) -> Json {
+    ) -> JsonText {
         let spec = &order.spec;
         let contract = &self.contracts[spec.symbol.index()];
         let digits = contract.digits;
@@ -93,7 +93,7 @@ impl Gateway {
             "a": self.exchange.config().asset.as_str(), "wb": amount(self.ledger.wallet()),
             "cw": amount(self.ledger.cross_wallet()), "bc": amount(change),
         });
-        let positions: Vec<Json> =
+        let positions: Vec<JsonText> =
             position.into_iter().map(|(symbol, side)| self.position_payload(symbol, side)).collect();
         let mut a = json!({"m": reason, "B": [balance], "P": positions});
         if let Some(symbol) = of_symbol {
@@ -103,7 +103,7 @@ impl Gateway {
         self.tell_user("ACCOUNT_UPDATE", &json!({"E": now, "T": now, "a": a}));
     }
 
-    fn position_payload(&self, symbol: SymbolId, side: PositionSide) -> Json {
+    fn position_payload(&self, symbol: SymbolId, side: PositionSide) -> JsonText {
         let contract = &self.contracts[symbol.index()];
         let holding = self.ledger.holding(symbol, side);
         // Rounded as REST rounds it.
@@ -149,7 +149,7 @@ impl Gateway {
     }
 
     /// Tells an event of this kind, which stands before its fields as `e`.
-    pub(super) fn tell_user(&mut self, kind: &str, fields: &Json) {
+    pub(super) fn tell_user(&mut self, kind: &str, fields: &JsonText) {
         if let Some(key) = self.keys.active(self.wall) {
             let mut event = json!({"e": kind});
             event.append(fields);

@@ -6,7 +6,7 @@ use alphaengine_core::units::{NANOS_PER_MINUTE, Nanos};
 use serde_json::Value;
 
 use super::error::ApiError;
-use super::json::Json;
+use super::json::JsonText;
 
 /// How this Binance behaves. The default is the real one, but for streams on the wrong route, which it serves.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,7 +74,7 @@ pub struct Response {
 }
 
 impl Response {
-    pub(super) fn json(status: u16, body: &Json) -> Response {
+    pub(super) fn json(status: u16, body: &JsonText) -> Response {
         let headers = vec![("content-type".into(), "application/json".into())];
         Response { status, headers, body: body.as_str().as_bytes().to_vec() }
     }

@@ -2,7 +2,7 @@
 use serde_json::Value;
 
 use super::error::ApiError;
-use super::json::{Json, json};
+use super::json::{JsonText, json};
 use super::request::Params;
 use super::{Call, ConnectionId, Gateway, endpoints, signature};
 
@@ -57,7 +57,7 @@ impl Gateway {
         self.sockets.send(connection, answer.into_string());
     }
 
-    fn call_method(&mut self, connection: ConnectionId, method: &str, params: &Params) -> Result<Json, ApiError> {
+    fn call_method(&mut self, connection: ConnectionId, method: &str, params: &Params) -> Result<JsonText, ApiError> {
         if let Some(method) = method.strip_prefix("session.") {
             self.limits.ask(self.wall, 2)?;
             return self.session(connection, method, params);
@@ -103,7 +103,7 @@ impl Gateway {
         self.sockets.get(connection).is_some_and(|connection| connection.logged_on.is_some())
     }
 
-    fn session(&mut self, connection: ConnectionId, method: &str, params: &Params) -> Result<Json, ApiError> {
+    fn session(&mut self, connection: ConnectionId, method: &str, params: &Params) -> Result<JsonText, ApiError> {
         let now = self.server_time();
         let logged_on = match method {
             "logon" => {
